@@ -1,0 +1,1 @@
+"""A correct producer, server and client, written to be read."""

@@ -1,0 +1,1 @@
+"""Faults on a link: bytes and time. Knows nothing of SSE or HTTP; imports no sibling package."""

@@ -1,0 +1,1 @@
+"""Verdicts, evidence, timelines and their renderings. Knows nothing of SSE; imports no sibling package."""
