@@ -41,7 +41,7 @@ class Reconnection(msgspec.Struct, frozen=True):
     end: int = 0
 
 
-class Fault(StrEnum):
+class Defect(StrEnum):
     """The ways in which bytes stray from the format or from its intent."""
 
     INVALID_UTF8 = "invalid-utf-8"  # decoded as U+FFFD
@@ -58,7 +58,7 @@ class Fault(StrEnum):
 class Violation(msgspec.Struct, frozen=True):
     """Bytes that break the format: what, where (`offset` in the stream), and an excerpt of them."""
 
-    fault: Fault
+    defect: Defect
     message: str
     offset: int = 0
     excerpt: bytes = b""
