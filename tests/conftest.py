@@ -1,0 +1,101 @@
+"""Tests that need a part which not every machine has: `@pytest.mark.needs("chromium")`.
+
+Where the part is absent such a test is skipped with the reason. Where `SSE_CONFORMANCE_DEMAND` names the
+part (comma separated, e.g. `toxiproxy,chromium,node,nginx`) it is an error instead, so that CI cannot lose a
+part in silence. A part that nobody knows is an error in both places.
+"""
+
+import http.client
+import os
+import shutil
+import urllib.request
+from collections.abc import Callable, Mapping
+
+import pytest
+
+DEMAND = "SSE_CONFORMANCE_DEMAND"
+
+_TOXIPROXY_SECONDS = 2.0
+_seen = pytest.StashKey[dict[str, str | None]]()
+
+
+def _toxiproxy_url() -> str:
+    return os.environ.get("TOXIPROXY_URL") or "http://127.0.0.1:8474"
+
+
+def _toxiproxy() -> str | None:
+    url = _toxiproxy_url()
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by way of HTTP_PROXY
+    try:
+        opener.open(url.rstrip("/") + "/version", timeout=_TOXIPROXY_SECONDS).close()
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return f"no Toxiproxy answers at {url} (TOXIPROXY_URL): {error}"
+    return None
+
+
+def _chromium() -> str | None:
+    if shutil.which("chromium") or shutil.which("chromium-browser"):
+        return None
+    return "neither chromium nor chromium-browser is on PATH"
+
+
+def _node() -> str | None:
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    return f"not on PATH: {' and '.join(missing)}" if missing else None
+
+
+def _nginx() -> str | None:
+    return None if shutil.which("nginx") else "nginx is not on PATH"
+
+
+# Each answers why its part is absent, or None where it is there.
+PARTS: Mapping[str, Callable[[], str | None]] = {
+    "toxiproxy": _toxiproxy,
+    "chromium": _chromium,
+    "node": _node,
+    "nginx": _nginx,
+}
+
+
+def _demanded() -> frozenset[str]:
+    return frozenset(part.strip() for part in os.environ.get(DEMAND, "").split(",") if part.strip())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"needs(*parts): skipped where a part is absent, an error where {DEMAND} names it"
+    )
+    config.stash[_seen] = {}
+    if unknown := _demanded() - PARTS.keys():
+        raise pytest.UsageError(
+            f"{DEMAND} names {', '.join(sorted(unknown))}; known parts are {', '.join(PARTS)}"
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            if not mark.args or mark.kwargs or not set(mark.args) <= PARTS.keys():
+                raise pytest.UsageError(
+                    f"{item.nodeid}: needs{mark.args} must name one or more of {', '.join(PARTS)}"
+                )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    seen = item.config.stash[_seen]
+    for mark in item.iter_markers("needs"):
+        for part in mark.args:
+            if part not in seen:
+                seen[part] = PARTS[part]()
+            reason = seen[part]
+            if reason is None:
+                continue
+            if part in _demanded():
+                pytest.fail(f"{DEMAND} names {part}, which is absent: {reason}", pytrace=False)
+            pytest.skip(f"needs {part}: {reason}")
+
+
+@pytest.fixture
+def toxiproxy_url() -> str:
+    """Where the real Toxiproxy's API is; for tests marked `needs("toxiproxy")`."""
+    return _toxiproxy_url()
