@@ -1,0 +1,216 @@
+"""The configuration as frozen data. The TOML keys are the contract; what None means: not declared.
+
+Every constrained type carries a description: it is what an error message says is allowed.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from conformance.dialect.dialect import Dialect
+from conformance.pointer import Pointer
+
+_END = r"(?![\s\S])"  # `$` would let a closing newline through
+_DAY = 86400
+
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+Path: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^/[^\s\x00-\x1f#]*{_END}", description='a path such as "/jobs/{job}" that starts with "/"'
+    ),
+]
+Url: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#][^\s]*{_END}",
+        description='an http or https URL such as "http://127.0.0.1:8000"',
+    ),
+]
+Name: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{_END}", description="a name of letters, digits and _"),
+]
+HeaderName: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=rf"^[!#$%&'*+.^_`|~0-9A-Za-z-]+{_END}", description="the name of an HTTP header"),
+]
+HeaderValue: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[^\r\n\x00]*{_END}", description="the value of an HTTP header, a string on one line"
+    ),
+]
+Headers: TypeAlias = dict[HeaderName, HeaderValue]
+Seconds: TypeAlias = Annotated[
+    float, msgspec.Meta(gt=0, le=_DAY, description=f"a number of seconds above 0 and up to {_DAY} (a day)")
+]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number from 1 up")]
+Bytes: TypeAlias = Annotated[
+    int, msgspec.Meta(ge=1024, le=2**30, description="a number of bytes from 1024 to 1073741824 (1 GiB)")
+]
+App: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?{_END}",
+        description='an ASGI application such as "package.module:app"',
+    ),
+]
+States: TypeAlias = Annotated[
+    tuple[str | int | bool, ...],
+    msgspec.Meta(min_length=1, description='a list of at least one value such as ["completed", "failed"]'),
+]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all tables share: unknown keys are errors."""
+
+
+class Start(_Table, frozen=True, kw_only=True):
+    """The request that begins the work and names the stream.
+
+    `capture` takes values out of the JSON answer: a name (used elsewhere as `{name}`) and a JSON Pointer. At
+    most one of `json` and `body`; placeholders are filled in the strings inside `json`.
+    """
+
+    method: Method = "POST"
+    path: Path
+    headers: Headers = {}
+    json: Any = None
+    body: str | None = None
+    capture: dict[Name, Pointer] = {}
+
+
+class Stream(_Table, frozen=True, kw_only=True):
+    """The request that opens an event stream. `path` None: the path and query of `target.url` itself."""
+
+    method: Method = "GET"
+    path: Path | None = None
+    headers: Headers = {}
+    json: Any = None
+    body: str | None = None
+
+
+class Status(_Table, frozen=True, kw_only=True):
+    """Where the work's state can be asked (GET): `pointer` leads to it in the JSON answer, `finished` are the
+    states that are final, `cancelled` those it may say once the work was stopped, `subscribers` leads to a count
+    of open streams."""
+
+    path: Path
+    headers: Headers = {}
+    pointer: Pointer | None = None
+    finished: States | None = None
+    cancelled: States | None = None
+    subscribers: Pointer | None = None
+
+
+class Cancel(_Table, frozen=True, kw_only=True):
+    """The request that stops the work."""
+
+    method: Method = "POST"
+    path: Path
+    headers: Headers = {}
+    json: Any = None
+    body: str | None = None
+
+
+class Probe(_Table, frozen=True, kw_only=True):
+    """Where the server's gauges can be asked (GET): a name for each and a JSON Pointer to its number."""
+
+    path: Path
+    headers: Headers = {}
+    gauges: Annotated[
+        dict[Name, Pointer],
+        msgspec.Meta(min_length=1, description='a table of at least one gauge such as { tasks = "/tasks" }'),
+    ]
+
+
+class Override(_Table, frozen=True, kw_only=True):
+    """What a variant changes in a request; None (or empty) leaves it as it is. `json` is merged in depth."""
+
+    method: Method | None = None
+    path: Path | None = None
+    headers: Headers = {}
+    json: Any = None
+    body: str | None = None
+
+
+class Variant(_Table, frozen=True, kw_only=True):
+    """Another way to start (or, where the stream's own request begins the work, to subscribe)."""
+
+    start: Override | None = None
+    stream: Override | None = None
+
+
+class Target(_Table, frozen=True, kw_only=True):
+    """What is tested: at least one of `url`, `command`, `app`.
+
+    `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a server:
+    `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until it answers
+    below 500. `app` is an ASGI application, run in process.
+    """
+
+    url: Url | None = None
+    command: (
+        Annotated[
+            tuple[str, ...],
+            msgspec.Meta(
+                min_length=1, description='a list of strings such as ["python", "app.py", "--port", "{port}"]'
+            ),
+        ]
+        | None
+    ) = None
+    ready: Path | None = None
+    app: App | None = None
+    start: Start | None = None
+    stream: Stream = Stream()
+    status: Status | None = None
+    cancel: Cancel | None = None
+    probe: Probe | None = None
+    variants: dict[Name, Variant] = {}
+
+
+class Expect(_Table, frozen=True, kw_only=True):
+    """What the stream is expected to do; None: not declared.
+
+    `events`: how many, completion included. `terminates`: the server ends the stream after completion.
+    `resumable`: it honours Last-Event-ID. `replay`: what a late subscriber gets. `shared`: several subscribers may
+    attach to one stream.
+    """
+
+    events: Count | None = None
+    terminates: bool | None = None
+    resumable: bool | None = None
+    replay: Literal["all", "none", "since-id"] | None = None
+    shared: bool | None = None
+
+
+class Limits(_Table, frozen=True, kw_only=True):
+    """Seconds, but `body`, which is bytes.
+
+    `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from the
+    request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`: from an
+    event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the response.
+    `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the end of the
+    work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
+    """
+
+    connect: Seconds = 5.0
+    head: Seconds = 5.0
+    first_event: Seconds = 5.0
+    silence: Seconds = 15.0
+    delivery: Seconds = 1.0
+    close: Seconds = 5.0
+    completion: Seconds = 60.0
+    cancellation: Seconds = 2.0
+    shutdown: Seconds = 10.0
+    body: Bytes = 8 * 2**20
+
+
+class Config(_Table, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    target: Target
+    dialect: Dialect = Dialect()
+    expect: Expect = Expect()
+    limits: Limits = Limits()
