@@ -15,7 +15,7 @@ _END: Final = r"(?![\s\S])"  # `$` would let a closing newline through
 Pointer: TypeAlias = Annotated[
     str, msgspec.Meta(pattern=f"^{_SYNTAX}+{_END}", description='a JSON Pointer such as "/id" or "/items/0"')
 ]
-"""A JSON Pointer to something inside a value: the empty pointer, the value itself, names nothing useful here."""
+"""A JSON Pointer to something inside a value: the empty pointer, the value itself, is of no use here."""
 
 ABSENT: Final = msgspec.UNSET
 """What `resolve` answers where the pointer leads nowhere; JSON null is a value and not absent."""

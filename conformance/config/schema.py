@@ -92,9 +92,9 @@ class Stream(_Table, frozen=True, kw_only=True):
 
 
 class Status(_Table, frozen=True, kw_only=True):
-    """Where the work's state can be asked (GET): `pointer` leads to it in the JSON answer, `finished` are the
-    states that are final, `cancelled` those it may say once the work was stopped, `subscribers` leads to a count
-    of open streams."""
+    """Where the work's state can be asked (GET): `pointer` leads to it in the JSON answer, `finished` are
+    the states that are final, `cancelled` those it may say once the work was stopped, `subscribers` leads to
+    a count of open streams."""
 
     path: Path
     headers: Headers = {}
@@ -145,9 +145,9 @@ class Variant(_Table, frozen=True, kw_only=True):
 class Target(_Table, frozen=True, kw_only=True):
     """What is tested: at least one of `url`, `command`, `app`.
 
-    `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a server:
-    `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until it answers
-    below 500. `app` is an ASGI application, run in process.
+    `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a
+    server: `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until
+    it answers below 500. `app` is an ASGI application, run in process.
     """
 
     url: Url | None = None
@@ -174,8 +174,8 @@ class Expect(_Table, frozen=True, kw_only=True):
     """What the stream is expected to do; None: not declared.
 
     `events`: how many, completion included. `terminates`: the server ends the stream after completion.
-    `resumable`: it honours Last-Event-ID. `replay`: what a late subscriber gets. `shared`: several subscribers may
-    attach to one stream.
+    `resumable`: it honours Last-Event-ID. `replay`: what a late subscriber gets. `shared`: several
+    subscribers may attach to one stream.
     """
 
     events: Count | None = None
@@ -188,11 +188,11 @@ class Expect(_Table, frozen=True, kw_only=True):
 class Limits(_Table, frozen=True, kw_only=True):
     """Seconds, but `body`, which is bytes.
 
-    `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from the
-    request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`: from an
-    event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the response.
-    `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the end of the
-    work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
+    `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from
+    the request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`:
+    from an event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the
+    response. `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the
+    end of the work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
     """
 
     connect: Seconds = 5.0

@@ -22,8 +22,9 @@ Sequence: TypeAlias = Annotated[
 class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tells one kind of event or comment; exactly one of these is set.
 
-    `event`: the event type. `data`: the whole data, to the character. `pointer`: a JSON Pointer into data; with
-    `equals` the value it leads to, without it any value but null and false. `comment`: any comment.
+    `event`: the event type. `data`: the whole data, to the character. `pointer`: a JSON Pointer into data;
+    with `equals` the value it leads to, without it any value but null, false and the empty string.
+    `comment`: any comment.
     """
 
     event: (
