@@ -6,8 +6,13 @@ until a renderer has escaped it.
 
 from collections.abc import Iterable
 from enum import StrEnum
+from math import isfinite
+from typing import Any
 
 import msgspec
+
+SCHEMA = 1
+"""The version of the form that this module writes and reads."""
 
 
 class Verdict(StrEnum):
@@ -98,15 +103,18 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     `assumptions`: what was taken for granted because the stream made it unambiguous. `unlocks`: which
     configuration keys would let which further rules be judged. `interrupted`: Ctrl-C came before the end.
+    `unreached`: why the target could not be reached, if it could not. `strict`: a broken SHOULD fails too.
     """
 
-    schema: int = 1
+    schema: int = SCHEMA
     target: str
     seed: int
     started: str = ""
     duration: float = 0.0
     version: str = ""
     interrupted: bool = False
+    unreached: str | None = None
+    strict: bool = False
     assumptions: tuple[str, ...] = ()
     unlocks: tuple[str, ...] = ()
     scenarios: tuple[Scenario, ...] = ()
@@ -122,3 +130,66 @@ def summarise(cases: Iterable[Case]) -> dict[str, int]:
     for case in cases:
         counts["excused" if case.excused is not None else case.verdict.value] += 1
     return counts
+
+
+class ResultsError(ValueError):
+    """A document is not a `results.json` that this version can read. The message names the path in it."""
+
+
+def _fit(value: Any, path: str) -> Any:
+    """`value` as JSON can hold it: half a surrogate pair becomes U+FFFD, as any decoder would have it."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case float() if not isfinite(value):
+            raise ValueError(f"results cannot be written: {path} is {value}, JSON has only finite numbers")
+        case dict():
+            return {_fit(key, path): _fit(item, f"{path}.{key}") for key, item in value.items()}
+        case list() | tuple():
+            return [_fit(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        case _:
+            return value
+
+
+def to_json(results: Results) -> bytes:
+    """`results.json`: UTF-8, indented by two spaces, keys of mappings sorted. Equal results give equal bytes.
+
+    A lone surrogate, which has no UTF-8, is written as U+FFFD. Raises `ValueError`, naming the path, for a
+    number that is not finite.
+    """
+    fit = msgspec.convert(_fit(msgspec.to_builtins(results), "$"), Results)
+    return msgspec.json.format(msgspec.json.encode(fit, order="deterministic"), indent=2) + b"\n"
+
+
+def from_json(document: bytes) -> Results:
+    """The results in a `results.json`. Unknown keys are ignored, so that a newer minor form can be read.
+
+    Raises `ResultsError` with the path in the document and what was found there (`$.cases[3].verdict: ...`).
+    """
+    try:
+        version = msgspec.json.decode(document, type=_Version).schema
+        if version != SCHEMA:
+            raise ResultsError(
+                f"not results of this version: $.schema is {version}, this version reads {SCHEMA}; "
+                "read them with the version that wrote them, or run again"
+            )
+        return msgspec.json.decode(document, type=Results)
+    except msgspec.ValidationError as error:
+        raise ResultsError(_complaint(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"not results: the document is no JSON in UTF-8: {error}") from error
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+def _complaint(error: msgspec.ValidationError) -> str:
+    """msgspec says `what - at path`; people look for the path first. Without one it is the document."""
+    what, _, path = str(error).rpartition(" - at ")
+    return f"not results: {path.strip('`')}: {what}" if what else f"not results: $: {error}"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of `results.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Results)}
