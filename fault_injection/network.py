@@ -6,7 +6,10 @@ this seam knows on which of the two it runs.
 
 import socket
 import struct
+import sys
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
 import trio
@@ -14,6 +17,7 @@ import trio.abc
 
 Address: TypeAlias = tuple[str, int]
 
+_BACKLOG = 128  # connections that may wait to be accepted
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, zero seconds
 
 
@@ -33,6 +37,14 @@ class Listener(trio.abc.Listener[Connection]):
 
     address: Address
 
+    @abstractmethod
+    def pause(self) -> None:
+        """Refuse connections, but keep the address. Those not accepted yet are reset. Not while a task accepts."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Accept connections again. Raises `OSError` if the system took the address away meanwhile."""
+
 
 class Network(Protocol):
     """Where connections come from."""
@@ -51,6 +63,7 @@ class SocketConnection(Connection):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
+        self._broken = False
         self.local = _address(stream.socket.getsockname())
         try:
             self.peer = _address(stream.socket.getpeername())
@@ -58,25 +71,42 @@ class SocketConnection(Connection):
             self.peer = ("", 0)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        with self._remembering():
+            await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
+        with self._remembering():
+            await self._stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
-        await self._stream.send_eof()
+        with self._remembering():
+            await self._stream.send_eof()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        with self._remembering():
+            data = await self._stream.receive_some(max_bytes)
+        if not data and self._broken:
+            raise trio.BrokenResourceError("the peer reset this connection")
+        return data
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
     def reset(self) -> None:
+        self._broken = True
         sock = self._stream.socket
         if sock.fileno() != -1:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             sock.close()
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """The kernel tells of a reset once, to whichever call comes first; to the next it looks like an end."""
+        try:
+            yield
+        except trio.BrokenResourceError:
+            self._broken = True
+            raise
 
 
 class SocketListener(Listener):
@@ -84,12 +114,31 @@ class SocketListener(Listener):
 
     def __init__(self, listener: trio.SocketListener) -> None:
         self._listener = listener
+        self._held: socket.socket | None = None  # while paused: has the address, does not listen
         self.address = _address(listener.socket.getsockname())
 
     async def accept(self) -> Connection:
         return SocketConnection(await self._listener.accept())
 
+    def pause(self) -> None:
+        if self._held is None:
+            old = self._listener.socket
+            name = old.getsockname()
+            self._held = socket.socket(old.family, old.type)
+            if sys.platform != "win32":  # where it means something else
+                self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            old.close()
+            self._held.bind(name)
+
+    def resume(self) -> None:
+        if self._held is not None:
+            self._held.listen(_BACKLOG)
+            self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._held))
+            self._held = None
+
     async def aclose(self) -> None:
+        if self._held is not None:
+            self._held.close()
         await self._listener.aclose()
 
 
@@ -97,7 +146,13 @@ class SocketNetwork:
     """The machine's own TCP."""
 
     async def connect(self, host: str, port: int) -> Connection:
-        return SocketConnection(await trio.open_tcp_stream(host, port))
+        try:
+            return SocketConnection(await trio.open_tcp_stream(host, port))
+        except OSError as error:
+            match error.__cause__:
+                case ExceptionGroup(exceptions=[OSError() as first, *_]):  # one for each address of the host
+                    raise first from None
+            raise
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> Listener:
         listeners = await trio.open_tcp_listeners(port, host=host)
