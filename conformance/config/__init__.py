@@ -1,5 +1,16 @@
 """The configuration: what is tested, how its streams speak, what is expected of them."""
 
+from conformance.config.declared import declared, missing
+from conformance.config.errors import ConfigError, Problem
+from conformance.config.load import FILE_NAME, Loaded, config_for_url, find_config, load_config
+from conformance.config.resolved import (
+    base_url,
+    captured,
+    stream_capture,
+    stream_path,
+    url_port,
+    with_variant,
+)
 from conformance.config.schema import (
     Cancel,
     Config,
@@ -13,17 +24,54 @@ from conformance.config.schema import (
     Target,
     Variant,
 )
+from conformance.config.template import (
+    PAYLOAD,
+    PORT,
+    PlaceholderError,
+    bind_dialect,
+    fill,
+    fill_header,
+    fill_json,
+    fill_path,
+    literal,
+    placeholders,
+)
 
 __all__ = [
+    "FILE_NAME",
+    "PAYLOAD",
+    "PORT",
     "Cancel",
     "Config",
+    "ConfigError",
     "Expect",
     "Limits",
+    "Loaded",
     "Override",
+    "PlaceholderError",
     "Probe",
+    "Problem",
     "Start",
     "Status",
     "Stream",
     "Target",
     "Variant",
+    "base_url",
+    "bind_dialect",
+    "captured",
+    "config_for_url",
+    "declared",
+    "fill",
+    "fill_header",
+    "fill_json",
+    "fill_path",
+    "find_config",
+    "literal",
+    "load_config",
+    "missing",
+    "placeholders",
+    "stream_capture",
+    "stream_path",
+    "url_port",
+    "with_variant",
 ]

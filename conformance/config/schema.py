@@ -57,7 +57,9 @@ App: TypeAlias = Annotated[
     ),
 ]
 States: TypeAlias = Annotated[
-    tuple[str | int | bool, ...],
+    tuple[
+        Annotated[str | int | bool, msgspec.Meta(description="a string, a whole number or a boolean")], ...
+    ],
     msgspec.Meta(min_length=1, description='a list of at least one value such as ["completed", "failed"]'),
 ]
 

@@ -1,0 +1,189 @@
+"""Checks that go across keys: a configuration whose every key is well formed can still make no sense."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
+
+from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
+from conformance.config.resolved import authority_of, captured, split_url
+from conformance.config.schema import Cancel, Config, Override, Start, Stream, Target
+from conformance.config.template import PAYLOAD, PORT, placeholders
+from conformance.dialect.dialect import Dialect, Matcher
+from conformance.dialect.presets import PRESETS
+
+_RESERVED: Final = {PORT: "a free port", PAYLOAD: "text that the harness wants to see come back"}
+_ROLES: Final = ("completion", "failure", "end", "heartbeat")
+
+
+def check_sense(config: Config) -> Iterator[Problem]:
+    """Everything that a well-formed configuration says and cannot mean."""
+    yield from _check_target(config.target)
+    yield from _check_requests(config.target)
+    yield from _check_variants(config.target)
+    yield from _check_dialect(config)
+    if config.expect.replay == "since-id" and config.expect.resumable is False:
+        yield Problem(
+            ("expect", "replay"),
+            'contradicts expect.resumable = false: "since-id" needs a server that honours Last-Event-ID',
+        )
+
+
+def _check_target(target: Target) -> Iterator[Problem]:
+    if target.url is None and target.command is None and target.app is None:
+        yield Problem(("target",), "names nothing to test; give at least one of url, command, app")
+    if target.url is not None:
+        try:
+            split_url(target.url)
+        except ValueError as error:
+            yield Problem(("target", "url"), f"is no usable URL: {error}")
+        if PORT in placeholders(authority_of(target.url)) and target.command is None:
+            yield Problem(
+                ("target", "url"),
+                "{port} stands for the port of a server that target.command starts, and there is no command",
+            )
+    yield from _unknown(target.command, ("target", "command"), {PORT})
+    if target.status is not None:
+        status = target.status
+        if status.pointer is None and status.subscribers is None:
+            yield Problem(("target", "status"), "reads nothing from the answer; give pointer or subscribers")
+        for key in ("finished", "cancelled"):
+            if getattr(status, key) is not None and status.pointer is None:
+                yield Problem(
+                    ("target", "status", key), "needs target.status.pointer, which leads to the state"
+                )
+
+
+def _check_requests(target: Target) -> Iterator[Problem]:
+    names = captured(target)
+    for name in names:
+        if name in _RESERVED:
+            meaning = f"{{{name}}} already stands for {_RESERVED[name]}"
+            yield Problem(("target", "start", "capture", name), f"choose another name; {meaning}")
+    known = {PAYLOAD, *names}
+    if target.url is not None and target.stream.path is None:
+        rest = target.url.partition("://")[2][len(authority_of(target.url)) :]
+        yield from _missing(rest, ("target", "url"), target, known)
+    for key in ("stream", "status", "cancel", "probe"):
+        request = getattr(target, key)
+        for part in ("path", "headers", "json", "body"):
+            yield from _missing(getattr(request, part, None), ("target", key, part), target, known)
+    if target.ready is not None:
+        yield from _unknown(target.ready, ("target", "ready"), ())
+    if target.start is not None:
+        for part in ("path", "headers", "json", "body"):
+            yield from _unknown(getattr(target.start, part), ("target", "start", part), {PAYLOAD})
+    for key in ("start", "stream", "cancel"):
+        request = getattr(target, key)
+        if request is not None:
+            yield from _check_body(request, ("target", key), request.method)
+
+
+def _check_variants(target: Target) -> Iterator[Problem]:
+    for name, variant in target.variants.items():
+        path: KeyPath = ("target", "variants", name)
+        if variant.start is None and variant.stream is None:
+            yield Problem(path, "changes nothing; give start or stream, e.g. start.json = { fail = true }")
+        if variant.start is not None:
+            if target.start is None:
+                yield Problem((*path, "start"), "there is no [target.start] that it could vary")
+            else:
+                method = variant.start.method or target.start.method
+                yield from _check_body(variant.start, (*path, "start"), method)
+            for part in ("path", "headers", "json", "body"):
+                yield from _unknown(getattr(variant.start, part), (*path, "start", part), {PAYLOAD})
+        if variant.stream is not None:
+            method = variant.stream.method or target.stream.method
+            yield from _check_body(variant.stream, (*path, "stream"), method)
+            known = {PAYLOAD, *captured(target)}
+            for part in ("path", "headers", "json", "body"):
+                yield from _missing(getattr(variant.stream, part), (*path, "stream", part), target, known)
+
+
+def _check_body(request: Start | Stream | Cancel | Override, path: KeyPath, method: str) -> Iterator[Problem]:
+    if request.json is not None and request.body is not None:
+        yield Problem((*path, "body"), "a request has one body; give json or body, not both")
+    part = "json" if request.json is not None else "body"
+    if method in ("GET", "HEAD") and getattr(request, part) is not None:
+        yield Problem((*path, part), f'a {method} request carries no body; set method = "POST"')
+    yield from _not_json(request.json, (*path, "json"))
+
+
+def _not_json(value: Any, path: KeyPath) -> Iterator[Problem]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_json(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _not_json(item, (*path, index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(path, f"JSON has no {value}; write a number or a string")
+    elif value is not None and not isinstance(value, str | int | float):
+        yield Problem(path, f'JSON has no dates; write a string: "{value.isoformat()}"')
+
+
+def _check_dialect(config: Config) -> Iterator[Problem]:
+    dialect = config.dialect
+    if dialect.preset is not None and dialect.preset not in PRESETS:
+        hint = did_you_mean(dialect.preset, PRESETS)
+        text = f'there is no preset "{dialect.preset}"{hint or "."} Presets: {listed(sorted(PRESETS))}'
+        yield Problem(("dialect", "preset"), text)
+    if dialect.scope is not None:
+        path: KeyPath = ("dialect", "scope", "equals")
+        yield from _missing(dialect.scope.equals, path, config.target, {*captured(config.target)})
+    for role in _ROLES:
+        for index, matcher in enumerate(getattr(dialect, role) or ()):
+            yield from _check_matcher(matcher, role, ("dialect", role, index))
+    yield from _check_shared(dialect)
+
+
+def _check_matcher(matcher: Matcher, role: str, path: KeyPath) -> Iterator[Problem]:
+    kinds = [key for key in ("event", "pointer", "data") if getattr(matcher, key) is not None]
+    kinds += ["comment"] if matcher.comment else []
+    if matcher.equals is not None and matcher.pointer is None:
+        yield Problem((*path, "equals"), 'needs pointer, which leads to the value, e.g. pointer = "/type"')
+    elif not kinds:
+        yield Problem(path, "tells nothing; give one of event, pointer (with equals), data, comment = true")
+    elif len(kinds) > 1:
+        yield Problem(path, f"has {' and '.join(kinds)}; one matcher tells one thing, a list tells several")
+    elif matcher.comment and role != "heartbeat":
+        yield Problem(path, f"a comment reaches no client, so it cannot say {role}; only heartbeat takes it")
+
+
+def _check_shared(dialect: Dialect) -> Iterator[Problem]:
+    seen: dict[Matcher, str] = {}
+    for role in _ROLES:
+        for index, matcher in enumerate(getattr(dialect, role) or ()):
+            if seen.setdefault(matcher, role) != role:
+                yield Problem(
+                    ("dialect", role, index),
+                    f"says the same as one of dialect.{seen[matcher]}; an event has one meaning",
+                )
+
+
+def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) -> Iterator[Problem]:
+    """Placeholders that nothing captures."""
+    for name in dict.fromkeys(placeholders(_values(value))):
+        if name in known:
+            continue
+        if name == PORT:
+            message = "{port} has a value only in target.command and in the host and port of target.url"
+        elif target.start is None:
+            message = f"{{{name}}} has no value: there is no [target.start] that could capture it"
+        elif hint := did_you_mean(f"{{{name}}}", [f"{{{one}}}" for one in known], quote=""):
+            message = f"{{{name}}} is captured nowhere{hint}"
+        else:
+            message = f'{{{name}}} is captured nowhere; add it to target.start.capture, e.g. {name} = "/id"'
+        yield Problem(path, message)
+
+
+def _unknown(value: Any, path: KeyPath, known: Iterable[str]) -> Iterator[Problem]:
+    """Placeholders in a place that comes before anything is captured."""
+    allowed = listed(f"{{{name}}}" for name in known) or "none"
+    for name in dict.fromkeys(placeholders(_values(value))):
+        if name not in known:
+            advice = f"placeholders allowed: {allowed}. Write {{{{{name}}}}} for itself"
+            yield Problem(path, f"{{{name}}} has no value here; {advice}")
+
+
+def _values(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
