@@ -44,7 +44,7 @@ class Shared:
     idle: set[trio.CancelScope] = field(default_factory=set)  # of connections between two requests
 
 
-class _Refused(Exception):  # noqa: N818  (an answer, not an error of ours)
+class _Refused(Exception):
     """The request cannot be handed to the application; the status says why."""
 
     def __init__(self, status: int) -> None:

@@ -38,7 +38,7 @@ class Job:
         self.scope.cancel()
 
 
-class Unavailable(Exception):  # noqa: N818  (a state of the producer, not a mistake)
+class Unavailable(Exception):
     """No job can be started now: too many are running, or the producer is stopping."""
 
 
