@@ -140,6 +140,8 @@ class VirtualConnection(Connection):
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("this connection is closed")
+            if self._incoming.reset:
+                raise trio.BrokenResourceError("the peer reset this connection")
             self._outgoing.end()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
