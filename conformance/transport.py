@@ -112,9 +112,7 @@ class _Transport(httpx.AsyncBaseTransport):
     def __init__(self, backend: httpcore.AsyncNetworkBackend, verify: ssl.SSLContext | bool) -> None:
         self._backend = backend
         self._verify = verify
-        self._pools: dict[
-            str, httpcore.AsyncConnectionPool
-        ] = {}  # by scheme: plain HTTP loads no certificates
+        self._pools: dict[str, httpcore.AsyncConnectionPool] = {}  # by scheme
 
     def _pool(self, scheme: str) -> httpcore.AsyncConnectionPool:
         if scheme not in self._pools:

@@ -1,0 +1,1 @@
+"""Drives a target: requests, subscribers, links, a whole scenario, a whole run."""

@@ -1,0 +1,65 @@
+"""Reads a stream whose dialect may be unknown: it learns what completes it from the stream itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from conformance.dialect import PRESETS, Dialect, Matcher, Parsed, any_matches, effective_dialect, recognise
+from conformance.wire import Event, Item
+
+_REMEMBERED: Final = 5_000  # events; a stream that is still unknown after so many stays unknown
+
+_ENDINGS: Final = (
+    Matcher(data="[DONE]"),
+    *(Matcher(event=name) for name in ("complete", "done")),
+    *(Matcher(pointer="/type", equals=name) for name in ("complete", "done")),
+    *(
+        matcher
+        for preset in PRESETS.values()
+        for matchers in (preset.dialect.completion, preset.dialect.failure, preset.dialect.end)
+        for matcher in matchers or ()
+    ),
+)
+"""What ends a stream in any known protocol: only then is it worth looking at the whole."""
+
+
+@dataclass
+class Reader:
+    """Answers, item by item, with the dialect to read it by.
+
+    A configured completion is taken as it is. Otherwise, whenever something arrives that ends a stream in
+    some known protocol, the events so far are looked at together.
+    """
+
+    dialect: Dialect
+    _items: list[Item] = field(default_factory=list)
+
+    def read(self, parsed: Parsed) -> Dialect:
+        """The dialect in which to read this item."""
+        if self.dialect.completion is not None or not isinstance(parsed.item, Event):
+            return self.dialect
+        if len(self._items) >= _REMEMBERED:
+            return self.dialect
+        self._items.append(parsed.item)
+        if not any_matches(_ENDINGS, parsed):
+            return self.dialect
+        return assume(self.dialect, self._items)[0]
+
+
+def assume(dialect: Dialect, items: Sequence[Item]) -> tuple[Dialect, str]:
+    """The dialect with what the stream makes unambiguous, and the assumption in words, "" where there is none.
+
+    Only a dialect that declares neither a preset nor a completion is added to; its own keys stand.
+    """
+    if dialect.completion is not None or dialect.preset is not None:
+        return dialect, ""
+    found = recognise(items)
+    if not found.assumption:
+        return dialect, ""
+    if found.preset is not None:
+        known = effective_dialect(msgspec.structs.replace(dialect, preset=found.preset))
+    else:
+        known = msgspec.structs.replace(dialect, completion=found.dialect.completion)
+    return known, f"{found.assumption} ({found.reason})"

@@ -1,0 +1,182 @@
+"""Drives one scenario once: its link, its stage, its history."""
+
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import httpx
+import trio
+
+from conformance import __version__
+from conformance.config import Config
+from conformance.dialect import Dialect, effective_dialect
+from conformance.drive.links import open_link
+from conformance.drive.server_process import ServerError
+from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
+from conformance.history import Began, Concluded, History, Recorder, Terms, history
+from conformance.scenarios.scenario import Scenario
+from fault_injection.faults import Buffer, Latency, Plan, SlowClose
+from fault_injection.network import Address, Network
+from fault_injection.toxiproxy import ToxiproxyError, unsupported
+
+_OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all scenarios of a run share.
+
+    `duration`: seconds for which an endless stream is watched. `wall`: seconds since the epoch, now.
+    `histories`: the folder for the histories, or None to keep them in memory.
+    """
+
+    network: Network
+    config: Config
+    origin: str
+    seed: int
+    duration: float
+    declared: frozenset[str]
+    secrets: frozenset[str] = frozenset()
+    toxiproxy: str | None = None
+    verify: bool = True
+    clock: Literal["real", "virtual"] = "real"
+    wall: Callable[[], float] = lambda: 0.0
+    histories: Path | None = None
+    server: Restartable | None = None
+
+    @property
+    def upstream(self) -> Address:
+        """The server's address."""
+        url = httpx.URL(self.origin)
+        return url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+async def play(setting: Setting, scenario: Scenario, *, take: int = 1) -> History:
+    """Drive a scenario and give its history. `take` counts the times it is driven in one run.
+
+    Whatever the target does ends up in the history; a failure of the harness too, as its conclusion.
+    """
+    terms = Terms(
+        dialect=effective_dialect(setting.config.dialect),
+        expect=setting.config.expect,
+        limits=setting.config.limits,
+        declared=tuple(sorted(setting.declared)),
+    )
+    recorder = Recorder(
+        Began(
+            harness=__version__,
+            at=setting.wall(),
+            clock=setting.clock,
+            target=setting.origin,
+            scenario=scenario.name,
+            seed=setting.seed,
+            plan=scenario.plan,
+            link="none" if not scenario.plan else "toxiproxy" if setting.toxiproxy else "proxy",
+            terms=terms,
+        ),
+        zero=trio.current_time(),
+        file=_file(setting.histories, scenario.name, take),
+        secrets=setting.secrets,
+    )
+    concluded = Concluded(outcome="interrupted", reason="the run was interrupted")
+    try:
+        concluded = await _driven(setting, scenario, recorder, terms.dialect, take)
+    finally:
+        recorder.conclude(concluded)
+    return history(recorder.records)
+
+
+async def _driven(
+    setting: Setting, scenario: Scenario, recorder: Recorder, dialect: Dialect, take: int
+) -> Concluded:
+    if missing := [key for key in scenario.needs if key not in setting.declared]:
+        return Concluded(outcome="skipped", reason=f"needs {' and '.join(missing)} in the configuration")
+    if setting.toxiproxy and scenario.plan and (reason := unsupported(scenario.plan)):
+        return Concluded(outcome="skipped", reason=reason)
+    rng = random.Random(f"{setting.seed} {scenario.name} {take}")
+    allowance = _allowance(scenario.plan)
+    most = _most(setting, allowance)
+    concluded = Concluded()
+    with trio.move_on_after(most) as scope:
+        try:
+            async with (
+                open_link(
+                    setting.network,
+                    setting.upstream,
+                    scenario.plan,
+                    recorder=recorder,
+                    rng=rng,
+                    dialect=dialect,
+                    toxiproxy=setting.toxiproxy,
+                ) as route,
+                trio.open_nursery() as nursery,
+            ):
+                await scenario.drive(
+                    Stage(
+                        network=setting.network,
+                        config=setting.config,
+                        dialect=dialect,
+                        recorder=recorder,
+                        nursery=nursery,
+                        origin=setting.origin,
+                        watch=setting.duration,
+                        allowance=allowance,
+                        held_back=any(isinstance(fault, Buffer) for fault in scenario.plan.faults),
+                        route=route,
+                        server=setting.server,
+                        verify=setting.verify,
+                        secrets=setting.secrets,
+                    )
+                )
+        except* Skipped as skipped:
+            concluded = Concluded(outcome="skipped", reason=str(_first(skipped)))
+        except* (Unreached, ServerError, ToxiproxyError) as unreached:
+            concluded = Concluded(outcome="unreached", reason=str(_first(unreached)))
+        except* Exception as failed:  # noqa: BLE001  (it is said in the results, as an error of ours)
+            concluded = Concluded(outcome="failed", reason=_where(_first(failed)))
+    if scope.cancelled_caught:
+        return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
+    return concluded
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _where(error: BaseException) -> str:
+    """What broke in the harness, and the line of it: this is a bug to report."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"the harness failed: {type(error).__name__}: {error}{place}"
+
+
+def _allowance(plan: Plan) -> float:
+    """How much later things may come because of the faults, in seconds."""
+    return sum(
+        fault.delay + getattr(fault, "jitter", 0.0)
+        for fault in plan.faults
+        if isinstance(fault, Latency | SlowClose)
+    )
+
+
+def _most(setting: Setting, allowance: float) -> float:
+    """The longest that any scenario may take: none waits for more than three streams in a row."""
+    limits = setting.config.limits
+    one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
+    return 3 * one + _OVERHEAD
+
+
+def _file(folder: Path | None, name: str, take: int) -> BinaryIO | None:
+    if folder is None:
+        return None
+    return (folder / file_name(name, take)).open("wb", buffering=0)
+
+
+def file_name(scenario: str, take: int = 1) -> str:
+    """The name of a history's file."""
+    return f"{scenario}.jsonl" if take == 1 else f"{scenario}-{take}.jsonl"

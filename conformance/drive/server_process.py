@@ -1,0 +1,141 @@
+"""Starts the server under test from its command, waits until it is ready, and stops it with all its children."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import trio
+
+from conformance.transport import open_client
+from fault_injection.network import Network
+
+_POLL = 0.05  # seconds between two looks at a server that starts
+_LAST_LINES = 15
+
+
+class ServerError(Exception):
+    """The server did not start, or did not become ready; the message has the last lines that it printed."""
+
+
+class ServerProcess:
+    """A server that the harness started. It runs in a session of its own, so its children end with it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        network: Network,
+        base: httpx.URL,
+        ready: str | None,
+        log: Path,
+        patience: float,
+        stop_patience: float,
+    ) -> None:
+        self.command = tuple(command)
+        self._network = network
+        self._base = base
+        self._ready = ready
+        self._log = log
+        self._patience = patience
+        self._stop_patience = stop_patience
+        self._process: trio.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers. Raises `ServerError`."""
+        with self._log.open("ab") as log:
+            try:
+                self._process = await trio.lowlevel.open_process(
+                    list(self.command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ServerError(
+                    f"target.command could not be started: {self.command[0]}: {error.strerror}"
+                ) from error
+        with trio.move_on_after(self._patience):
+            while not await self._answers():
+                if (code := self._process.poll()) is not None:
+                    raise ServerError(f"the server exited with code {code} before it was ready{self._said()}")
+                await trio.sleep(_POLL)
+            return
+        raise ServerError(f"the server was not ready within {self._patience:g} s{self._said()}")
+
+    async def kill(self) -> None:
+        """SIGKILL, at once, for it and its children."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            await self._gone()
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL for whatever is still there after the time to stop."""
+        if self._process is None:
+            return
+        family = self._family()
+        self._signal(signal.SIGTERM)
+        with trio.move_on_after(self._stop_patience):
+            await self._gone()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._signal(signal.SIGKILL)
+        await self._gone()
+
+    def _family(self) -> list[psutil.Process]:
+        assert self._process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self._process.pid).children(recursive=True)
+        return []
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    async def _gone(self) -> None:
+        assert self._process is not None
+        await self._process.wait()
+
+    async def _answers(self) -> bool:
+        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        try:
+            if self._ready is None:
+                await (await self._network.connect(self._base.host, port)).aclose()
+                return True
+            async with open_client(self._network, connect_timeout=1, verify=False) as client:
+                with trio.fail_after(2):
+                    return (await client.get(self._base.join(self._ready))).status_code < 500
+        except (OSError, httpx.HTTPError, trio.TooSlowError):
+            return False
+
+    def _said(self) -> str:
+        try:
+            lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+        except OSError:
+            return ""
+        return (
+            "; it printed:\n" + "\n".join(f"  {line}" for line in lines) if lines else "; it printed nothing"
+        )
+
+
+@asynccontextmanager
+async def running(server: ServerProcess) -> AsyncIterator[ServerProcess]:
+    """The server runs inside, and nothing of it is left after."""
+    try:
+        await server.start()
+        yield server
+    finally:
+        with trio.CancelScope(shield=True):
+            await server.stop()

@@ -1,0 +1,347 @@
+"""What a scenario works with: the target's requests, subscribers, status, and the record of it all."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+import msgspec
+import trio
+
+from conformance.config import (
+    Config,
+    bind_dialect,
+    captured,
+    fill,
+    fill_header,
+    fill_json,
+    fill_path,
+    stream_path,
+    with_variant,
+)
+from conformance.dialect import Dialect
+from conformance.drive.outcome import how_it_failed
+from conformance.drive.reading import Reader
+from conformance.drive.subscription import Patience, Subscription, head_of
+from conformance.history import Chunk, Ended, How, Mark, Purpose, Recorder, Requested
+from conformance.history.redact import ALWAYS_SECRET
+from conformance.pointer import ABSENT, resolve
+from conformance.transport import Route, open_client
+from fault_injection.network import Network
+
+_ANSWER_LIMIT = 1 << 20  # bytes of an answer that is no stream
+
+
+class Skipped(Exception):
+    """The scenario cannot be driven on this target; the message is the reason."""
+
+
+class Unreached(Exception):
+    """A request that the scenario needs had no usable answer; the message says which and what came."""
+
+
+class Restartable(Protocol):
+    """A server that the harness can kill and start again at the same address."""
+
+    async def kill(self) -> None:
+        """End it at once, without a word to anybody."""
+        ...
+
+    async def start(self) -> None:
+        """Start it, and return when it answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a request that is no stream. `status` is None where there was no response."""
+
+    exchange: str
+    status: int | None
+    body: bytes
+    how: How
+    detail: str
+
+    @property
+    def json(self) -> Any:
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass
+class Stage:
+    """One scenario's hold on the target.
+
+    `origin` is the target's URL without a path. `watch`: for how long (seconds) an endless stream is watched.
+    `allowance`: how much later (seconds) things may come because of the link's faults; `held_back`: the link
+    may hold even the head until the stream closes. `route` leads the streams through the link, if there is
+    one; other requests go straight to the server.
+    """
+
+    network: Network
+    config: Config
+    dialect: Dialect
+    recorder: Recorder
+    nursery: trio.Nursery
+    origin: str
+    watch: float
+    allowance: float = 0.0
+    held_back: bool = False
+    route: Route | None = None
+    server: Restartable | None = None
+    verify: bool = True
+    secrets: frozenset[str] = frozenset()
+    names: dict[str, str] = field(default_factory=dict)
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, what: str, detail: str = "") -> None:
+        """Write down something that the scenario did."""
+        self.recorder.record(Mark(time=self.recorder.now(), what=what, detail=detail))
+
+    async def start(self, variant: str | None = None, **names: str) -> None:
+        """Begin the work, if the target has a request for that, and remember what it captured.
+
+        `variant` is one of `target.variants`. Raises `Skipped` where the variant is not configured, and
+        `Unreached` where the answer is not one that names the stream.
+        """
+        if variant is not None:
+            if variant not in self.config.target.variants:
+                raise Skipped(f"needs target.variants.{variant} in the configuration")
+            target = with_variant(self.config.target, variant)
+            self.config = msgspec.structs.replace(self.config, target=target)
+        self.names = dict(names)
+        start = self.config.target.start
+        if start is None:
+            return
+        answer = await self.ask(
+            "start", start.method, start.path, headers=start.headers, json_body=start.json, body=start.body
+        )
+        if answer.status is None:
+            raise Unreached(f"{start.method} {start.path}: {answer.detail}")
+        if answer.status >= 400:
+            raise Unreached(f"{start.method} {start.path} answered {answer.status}: {_excerpt(answer.body)}")
+        for name, pointer in start.capture.items():
+            value = resolve(answer.json, pointer)
+            if value is ABSENT or isinstance(value, dict | list):
+                raise Unreached(
+                    f"{start.method} {start.path}: no value at {pointer} to capture as {{{name}}} "
+                    f"in {_excerpt(answer.body)}"
+                )
+            self.names[name] = value if isinstance(value, str) else json.dumps(value)
+
+    @asynccontextmanager
+    async def subscribe(
+        self,
+        subscriber: str = "a",
+        *,
+        last_event_id: str | None = None,
+        leave_at_completion: bool = False,
+        headers: Mapping[str, str | None] | None = None,
+        names: Mapping[str, str] | None = None,
+        watch: float | None = None,
+    ) -> AsyncIterator[Subscription]:
+        """Open the event stream; on exit it is left, if it has not ended by then.
+
+        `headers` are sent besides the configured ones; a value of None takes one out. `names` override the
+        captured ones. `watch` overrides the stage's (seconds).
+        """
+        stream = self.config.target.stream
+        request = self._request(
+            stream.method,
+            stream_path(self.config.target),
+            headers=_merged(
+                {"Accept": "text/event-stream", "Cache-Control": "no-store"},
+                stream.headers,
+                {} if last_event_id is None else {"Last-Event-ID": last_event_id},
+                headers or {},
+            ),
+            json_body=stream.json,
+            body=stream.body,
+            names=self.names | dict(names or {}),
+        )
+        exchange = self._name(subscriber)
+        self._requested(exchange, "stream", request, subscriber)
+        reader = Reader(bind_dialect(self.dialect, self.names))
+        subscription = Subscription(
+            exchange,
+            request,
+            network=self.network,
+            recorder=self.recorder,
+            reading=reader.read,
+            patience=self._patience(watch),
+            route=self.route,
+            leave_at_completion=leave_at_completion,
+            verify=self.verify,
+        )
+        self.nursery.start_soon(subscription.run)
+        try:
+            yield subscription
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                await subscription.drop()
+
+    async def ask(
+        self,
+        purpose: Purpose,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str | None] | None = None,
+        json_body: Any = None,
+        body: str | None = None,
+    ) -> Answer:
+        """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most."""
+        request = self._request(method, path, headers=headers or {}, json_body=json_body, body=body)
+        exchange = self._name(purpose)
+        self._requested(exchange, purpose, request, "")
+        status, parts = None, list[bytes]()
+        how: How = "complete"
+        detail = ""
+        limit = self.config.limits.head
+        client = open_client(self.network, connect_timeout=None, verify=self.verify)
+        with trio.move_on_after(limit) as scope:
+            try:
+                async with client:
+                    response = await client.send(request, stream=True)
+                    status = response.status_code
+                    self.recorder.record(head_of(self.recorder.now(), exchange, response))
+                    size = 0
+                    try:
+                        async for data in response.aiter_raw():
+                            parts.append(data)
+                            self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
+                            size += len(data)
+                            if size > _ANSWER_LIMIT:
+                                how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"
+                                break
+                    finally:
+                        await response.aclose()
+            except httpx.HTTPError as error:
+                how, detail = how_it_failed(error)
+        if scope.cancelled_caught:
+            how, detail = "timeout", f"no complete answer within {limit:g} s"
+        self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
+        return Answer(exchange, status, b"".join(parts), how, detail)
+
+    async def status(self) -> Answer | None:
+        """Ask for the work's state; None where `target.status` is not configured."""
+        status = self.config.target.status
+        return (
+            None if status is None else await self.ask("status", "GET", status.path, headers=status.headers)
+        )
+
+    async def cancel(self) -> Answer | None:
+        """Ask the server to stop the work; None where `target.cancel` is not configured."""
+        cancel = self.config.target.cancel
+        if cancel is None:
+            return None
+        return await self.ask(
+            "cancel",
+            cancel.method,
+            cancel.path,
+            headers=cancel.headers,
+            json_body=cancel.json,
+            body=cancel.body,
+        )
+
+    async def restart_server(self) -> None:
+        """Kill the server by SIGKILL and start it again. Raises `Skipped` where the harness did not start it."""
+        if self.server is None:
+            raise Skipped(
+                "needs target.command in the configuration: the harness restarts only what it started"
+            )
+        self.mark("server killed", "by SIGKILL")
+        await self.server.kill()
+        await self.server.start()
+        self.mark("server started again")
+
+    @property
+    def captured(self) -> tuple[str, ...]:
+        """The names that the start request captures."""
+        return captured(self.config.target)
+
+    @property
+    def credential_headers(self) -> tuple[str, ...]:
+        """The headers of the stream's request that carry credentials: `Authorization` and its like, and whatever
+        holds a secret of the configuration."""
+        return tuple(
+            name
+            for name, value in self.config.target.stream.headers.items()
+            if name.lower() in ALWAYS_SECRET or any(secret in value for secret in self.secrets)
+        )
+
+    def _patience(self, watch: float | None) -> Patience:
+        limits, expect = self.config.limits, self.config.expect
+        completes = bool(self.dialect.completion) and expect.terminates is not False
+        if watch is None:
+            watch = max(limits.completion, self.watch) if completes else self.watch
+        watch += self.allowance
+        return Patience(
+            head=watch if self.held_back else limits.head + self.allowance,
+            watch=watch,
+            close=limits.close + self.allowance,
+            body=limits.body,
+            completes=completes,
+            terminates=expect.terminates,
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str | None],
+        json_body: Any = None,
+        body: str | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        names = self.names if names is None else names
+        url = httpx.URL(self.origin + fill_path(path, names))
+        sent = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
+        sent.setdefault("Accept-Encoding", "identity")
+        sent.setdefault("User-Agent", "sse-conformance")
+        if json_body is not None:
+            return httpx.Request(method, url, headers=sent, json=fill_json(json_body, names))
+        return httpx.Request(method, url, headers=sent, content=None if body is None else fill(body, names))
+
+    def _requested(self, exchange: str, purpose: Purpose, request: httpx.Request, subscriber: str) -> None:
+        self.recorder.record(
+            Requested(
+                time=self.recorder.now(),
+                exchange=exchange,
+                purpose=purpose,
+                method=request.method,
+                url=str(request.url),
+                headers=tuple(
+                    (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+                ),
+                body=request.content.decode("utf-8", "replace"),
+                subscriber=subscriber,
+                names=dict(self.names),
+            )
+        )
+
+    def _name(self, of: str) -> str:
+        count = self._counts[of] = self._counts.get(of, 0) + 1
+        return of if count == 1 else f"{of}-{count}"
+
+
+def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The headers of all tables, later ones over earlier ones, names compared without case."""
+    merged: dict[str, tuple[str, str | None]] = {}
+    for table in tables:
+        for name, value in table.items():
+            merged[name.lower()] = (name, value)
+    return dict(merged.values())
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[:200].decode("utf-8", "replace")
+    return repr(text) if text else "an empty body"
+
+
+__all__ = ["Answer", "Skipped", "Stage", "Unreached"]

@@ -1,0 +1,244 @@
+"""One subscription: opens the stream, writes down what arrives, and lets a scenario wait for it and leave."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import httpx
+import trio
+
+from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
+from conformance.drive.outcome import how_it_failed
+from conformance.history import Chunk, Connected, Ended, Head, How, Mark, Recorder
+from conformance.transport import Route, open_client
+from conformance.wire import Decoder, Event
+from fault_injection.network import Connection, Network
+
+Reading: TypeAlias = Callable[[Parsed], Dialect]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a subscriber waits, in seconds, and how much it takes, in bytes.
+
+    `watch` counts from the request: then an endless stream has been seen enough, or, where `completes`, a
+    completion is overdue. `close` is the wait for the end of the response after the completion; a stream that
+    does not terminate is left then.
+    """
+
+    head: float
+    watch: float
+    close: float
+    body: int
+    completes: bool
+    terminates: bool | None
+
+
+class Subscription:
+    """A subscriber's connection while it lives. A scenario reads its fields, waits on it, and leaves.
+
+    `reading` answers with the dialect to read an item by; it is asked for every item, so it may learn.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        request: httpx.Request,
+        *,
+        network: Network,
+        recorder: Recorder,
+        reading: Reading,
+        patience: Patience,
+        route: Route | None,
+        leave_at_completion: bool = False,
+        verify: bool = True,
+    ) -> None:
+        self.exchange = exchange
+        self.status: int | None = None
+        self.events: list[Event] = []
+        self.completed = False
+        self.end_seen = False
+        self.how: How | None = None
+        self._request = request
+        self._network = network
+        self._recorder = recorder
+        self._reading = reading
+        self._patience = patience
+        self._route = route
+        self._leave_at_completion = leave_at_completion
+        self._verify = verify
+        self._decoder = Decoder(limit=patience.body)
+        self._changed = trio.Event()
+        self._scope = trio.CancelScope()
+        self._leaving: tuple[How, str] | None = None
+        self._overdue: tuple[How, str] = ("timeout", "")
+        self._connection: Connection | None = None
+
+    @property
+    def last_event_id(self) -> str:
+        """The last event ID that a client would send when it reconnects now."""
+        return self._decoder.last_event_id
+
+    @property
+    def ended(self) -> bool:
+        return self.how is not None
+
+    async def until(self, ready: Callable[["Subscription"], bool]) -> bool:
+        """Wait until `ready` says so, or the exchange has ended. Answers whether `ready` held."""
+        while not ready(self):
+            if self.ended:
+                return False
+            await self._changed.wait()
+        return True
+
+    async def head(self) -> bool:
+        """Wait for the head of the response; False: the exchange ended without one."""
+        return await self.until(lambda self: self.status is not None)
+
+    async def saw(self, events: int) -> bool:
+        """Wait for so many events; False: the exchange ended before."""
+        return await self.until(lambda self: len(self.events) >= events)
+
+    async def finished(self) -> How:
+        """Wait for the end of the exchange."""
+        await self.until(lambda self: self.ended)
+        assert self.how is not None
+        return self.how
+
+    async def drop(self, *, reset: bool = False) -> None:
+        """Leave now, by FIN, or by RST; returns when the connection is closed."""
+        if not self.ended:
+            self._mark("dropping", "by RST" if reset else "by FIN")
+            if reset and self._connection is not None:
+                self._connection.reset()
+            self._leave("dropped", "the subscriber reset the connection" if reset else "the subscriber left")
+        await self.finished()
+
+    async def run(self) -> None:
+        """Drive the exchange to its end and record it. Never raises because of what the peer did."""
+        ending: tuple[How, str] = ("complete", "")
+        with self._scope:
+            try:
+                ending = await self._exchange()
+            except httpx.HTTPError as error:
+                ending = how_it_failed(error)
+            except httpx.InvalidURL as error:
+                ending = ("protocol", f"redirected to an address that is no URL: {error}")
+        if self._scope.cancelled_caught:
+            ending = self._overdue
+        how, detail = self._leaving or ending
+        self._recorder.record(
+            Ended(time=self._recorder.now(), exchange=self.exchange, how=how, detail=detail)
+        )
+        self.how = how
+        self._notify()
+
+    async def _exchange(self) -> tuple[How, str]:
+        patience = self._patience
+        started = trio.current_time()
+        self._wait_until(started + patience.head, "timeout", f"no response head within {patience.head:g} s")
+        client = open_client(
+            self._network,
+            route=self._route,
+            connected=self._on_connected,
+            connect_timeout=None,
+            verify=self._verify,
+        )
+        async with client:
+            response = await client.send(self._request, stream=True)
+            try:
+                self._on_head(response)
+                if patience.completes:
+                    overdue: tuple[How, str] = ("timeout", f"no completion within {patience.watch:g} s")
+                else:
+                    overdue = ("watched", f"watched for {patience.watch:g} s")
+                self._wait_until(started + patience.watch, *overdue)
+                return await self._read(response)
+            finally:
+                await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> tuple[How, str]:
+        left = self._patience.body
+        async for data in response.aiter_raw():
+            self._on_data(data[:left])
+            left -= len(data)
+            if left <= 0:
+                return "body-limit", f"over {self._patience.body} bytes; the rest is not recorded"
+        return "complete", ""
+
+    def _wait_until(self, deadline: float, how: How, detail: str) -> None:
+        """From now on the exchange is ended at `deadline`, for this reason."""
+        self._scope.deadline = deadline
+        self._overdue = (how, detail)
+
+    def _leave(self, how: How, detail: str) -> None:
+        self._leaving = (how, detail)
+        self._scope.cancel()
+
+    def _on_connected(self, connection: Connection) -> None:
+        self._connection = connection
+        host, port = connection.local
+        self._recorder.record(
+            Connected(time=self._recorder.now(), exchange=self.exchange, local=f"{host}:{port}")
+        )
+
+    def _on_head(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self._recorder.record(head_of(self._recorder.now(), self.exchange, response))
+        self._notify()
+
+    def _on_data(self, data: bytes) -> None:
+        self._recorder.record(Chunk.of(self._recorder.now(), self.exchange, data))
+        for item in self._decoder.feed(data):
+            self._on_item(parse(item))
+        self._notify()
+
+    def _on_item(self, parsed: Parsed) -> None:
+        if isinstance(parsed.item, Event):
+            self.events.append(parsed.item)
+        role = self._role(parsed)
+        if role in {Role.COMPLETION, Role.FAILURE} and not self.completed:
+            self.completed = True
+            self._mark("completion seen", parsed.item.data[:200] if isinstance(parsed.item, Event) else "")
+            if self._leave_at_completion:
+                self._mark("dropping", "at the completion")
+                self._leave("dropped", "the subscriber left at the completion")
+        elif role is Role.END:
+            self.end_seen = True
+        if role in {Role.COMPLETION, Role.FAILURE, Role.END}:
+            close = self._patience.close
+            if self._patience.terminates is False:
+                self._wait_until(trio.current_time() + close, "watched", f"watched {close:g} s longer")
+            else:
+                self._wait_until(
+                    trio.current_time() + close, "timeout", f"still open {close:g} s after the {role.value}"
+                )
+
+    def _role(self, parsed: Parsed) -> Role | None:
+        dialect = self._reading(parsed)
+        return classify(dialect, parsed) if in_scope(dialect, parsed) else None
+
+    def _mark(self, what: str, detail: str) -> None:
+        self._recorder.record(
+            Mark(time=self._recorder.now(), what=what, exchange=self.exchange, detail=detail)
+        )
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+def head_of(time: float, exchange: str, response: httpx.Response) -> Head:
+    """The record of a response's head, its headers as they came."""
+    version = response.extensions.get("http_version", b"HTTP/1.1")
+    return Head(
+        time=time,
+        exchange=exchange,
+        status=response.status_code,
+        reason=response.extensions.get("reason_phrase", b"").decode("ascii", "replace"),
+        http_version=version.decode("ascii", "replace"),
+        headers=tuple(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
+        ),
+        url=str(response.url) if response.history else "",
+    )

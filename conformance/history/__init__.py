@@ -1,0 +1,57 @@
+"""The record of a run: what is written down, how, and how rules read it."""
+
+from conformance.history.recorder import Recorder
+from conformance.history.records import (
+    Began,
+    Chunk,
+    Concluded,
+    Connected,
+    Ended,
+    Fired,
+    Gauge,
+    Head,
+    How,
+    Mark,
+    Purpose,
+    Record,
+    Relayed,
+    Requested,
+    Terms,
+    schema,
+)
+from conformance.history.view import (
+    Arrival,
+    EventArrival,
+    Exchange,
+    History,
+    HistoryError,
+    history,
+    load,
+)
+
+__all__ = [
+    "Arrival",
+    "Began",
+    "Chunk",
+    "Concluded",
+    "Connected",
+    "Ended",
+    "EventArrival",
+    "Exchange",
+    "Fired",
+    "Gauge",
+    "Head",
+    "History",
+    "HistoryError",
+    "How",
+    "Mark",
+    "Purpose",
+    "Record",
+    "Recorder",
+    "Relayed",
+    "Requested",
+    "Terms",
+    "history",
+    "load",
+    "schema",
+]

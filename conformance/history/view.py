@@ -1,0 +1,373 @@
+"""A history as rules read it: exchanges with their arrivals, derived from the records and nothing else."""
+
+import json
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from conformance.config import bind_dialect
+from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
+from conformance.history.records import (
+    VERSION,
+    Began,
+    Chunk,
+    Concluded,
+    Connected,
+    Ended,
+    Fired,
+    Gauge,
+    Head,
+    Mark,
+    Record,
+    Relayed,
+    Requested,
+    Terms,
+)
+from conformance.wire import Comment, Decoder, Event, Item, Reconnection, Violation
+
+
+class HistoryError(ValueError):
+    """A file is not a history that this version reads; the message says which line and why."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An item of the stream and the moment (seconds) at which its last byte reached the harness.
+
+    `at_link` is the moment at which that byte reached the link from the server, where there was a link that
+    could tell; the server answers for that moment, the link for the rest.
+    """
+
+    time: float
+    parsed: Parsed
+    role: Role | None = None
+    at_link: float | None = None
+
+    @property
+    def item(self) -> Item:
+        return self.parsed.item
+
+    @property
+    def left_server(self) -> float:
+        """When the server had sent it, as near as anybody saw: at the link, or else here."""
+        return self.time if self.at_link is None else self.at_link
+
+
+@dataclass(frozen=True)
+class EventArrival(Arrival):
+    """An event that was dispatched."""
+
+    @property
+    def event(self) -> Event:
+        assert isinstance(self.item, Event)
+        return self.item
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and what came of it."""
+
+    requested: Requested
+    connected: Connected | None
+    head: Head | None
+    chunks: tuple[Chunk, ...]
+    ended: Ended | None
+    relayed: tuple[Relayed, ...]
+    fired: tuple[Fired, ...]
+    dialect: Dialect
+    limit: int
+
+    @property
+    def name(self) -> str:
+        return self.requested.exchange
+
+    @property
+    def how(self) -> str:
+        """How it ended; "open" where the history stops before."""
+        return self.ended.how if self.ended else "open"
+
+    @cached_property
+    def headers(self) -> dict[str, list[str]]:
+        """The response's headers: lower-case name to values in order."""
+        found: dict[str, list[str]] = {}
+        for name, value in self.head.headers if self.head else ():
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
+    def header(self, name: str) -> str | None:
+        """The response's header of this name, several joined by a comma; None where it is missing."""
+        values = self.headers.get(name.lower())
+        return None if values is None else ", ".join(values)
+
+    def request_header(self, name: str) -> str | None:
+        """The request's header of this name, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.requested.headers if key.lower() == wanted), None)
+
+    @cached_property
+    def pieces(self) -> tuple[tuple[float, bytes], ...]:
+        """The body as it arrived: (time, bytes), with gzip and deflate undone, at most `limits.body` bytes."""
+        return tuple(_decoded(self.chunks, self.header("content-encoding"), self.limit))
+
+    @cached_property
+    def body(self) -> bytes:
+        """The whole body."""
+        return b"".join(data for _, data in self.pieces)
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, or None where it is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether a client would read the response as an event stream: status 200 and the right type."""
+        media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        return self.head is not None and self.head.status == 200 and media_type == "text/event-stream"
+
+    @cached_property
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """Everything that the decoder found in the body, in order, with the time of its last byte."""
+        decoder = Decoder(limit=self.limit)
+        found: list[Arrival] = []
+        last = self.head.time if self.head else self.requested.time
+        for time, data in self.pieces:
+            found.extend(self._arrival(time, item) for item in decoder.feed(data))
+            last = time
+        if self.how in {"complete", "truncated", "reset"}:
+            last = self.ended.time if self.ended else last
+            found.extend(self._arrival(last, item) for item in decoder.close())
+        return tuple(found)
+
+    @cached_property
+    def all_events(self) -> tuple[EventArrival, ...]:
+        """The events that were dispatched, those of other streams on the same bus included."""
+        return tuple(each for each in self.arrivals if isinstance(each, EventArrival))
+
+    @cached_property
+    def events(self) -> tuple[EventArrival, ...]:
+        """The events of this stream that were dispatched (`dialect.scope` tells which)."""
+        if self.dialect.scope is None:
+            return self.all_events
+        return tuple(each for each in self.all_events if in_scope(self.dialect, each.parsed))
+
+    def having(self, *roles: Role) -> tuple[Arrival, ...]:
+        """What arrived in one of these roles: events of this stream, and comments."""
+        ours = {id(each) for each in self.events}
+        return tuple(
+            each
+            for each in self.arrivals
+            if each.role in roles and (id(each) in ours or not isinstance(each, EventArrival))
+        )
+
+    @property
+    def completed(self) -> Arrival | None:
+        """The first event that said the work is over, well or not."""
+        return next(iter(self.having(Role.COMPLETION, Role.FAILURE)), None)
+
+    @cached_property
+    def comments(self) -> tuple[Arrival, ...]:
+        return tuple(each for each in self.arrivals if isinstance(each.item, Comment))
+
+    @cached_property
+    def violations(self) -> tuple[Arrival, ...]:
+        return tuple(each for each in self.arrivals if isinstance(each.item, Violation))
+
+    @cached_property
+    def reconnections(self) -> tuple[Arrival, ...]:
+        return tuple(each for each in self.arrivals if isinstance(each.item, Reconnection))
+
+    def _arrival(self, time: float, item: Item) -> Arrival:
+        end = item.offset if isinstance(item, Violation) else item.end
+        at_link = self._at_link(end)
+        parsed = parse(item)
+        kind = EventArrival if isinstance(item, Event) else Arrival
+        return kind(time, parsed, classify(self.dialect, parsed), at_link)
+
+    def _at_link(self, end: int) -> float | None:
+        if not self.relayed or "content-encoding" in self.headers:
+            return None
+        index = bisect_left(self.relayed, end, key=lambda relayed: relayed.end)
+        return self.relayed[index].time if index < len(self.relayed) else None
+
+
+@dataclass(frozen=True)
+class History:
+    """One scenario's record. `cut` says that the file ends in the middle of a line: the run was killed."""
+
+    records: tuple[Record, ...]
+    cut: bool = False
+
+    @property
+    def began(self) -> Began:
+        first = self.records[0]
+        assert isinstance(first, Began)
+        return first
+
+    @property
+    def terms(self) -> Terms:
+        return self.began.terms
+
+    @property
+    def scenario(self) -> str:
+        return self.began.scenario
+
+    @property
+    def concluded(self) -> Concluded | None:
+        last = self.records[-1]
+        return last if isinstance(last, Concluded) else None
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first record to the last."""
+        return max(record.time for record in self.records) - self.began.time
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """All requests, in the order in which they were made."""
+        grouped: dict[str, list[Record]] = {}
+        for record in self.records:
+            if name := self._exchange_of(record):
+                grouped.setdefault(name, []).append(record)
+        return tuple(
+            _exchange(records, self.terms)
+            for records in grouped.values()
+            if any(isinstance(record, Requested) for record in records)
+        )
+
+    def _exchange_of(self, record: Record) -> str:
+        """The exchange that a record belongs to; what a link saw belongs to whoever had that address then."""
+        if isinstance(record, Relayed | Fired):
+            owners = self._owners.get(record.peer, ())
+            earlier = [each for each in owners if each.time <= record.time]
+            return earlier[-1].exchange if earlier else owners[0].exchange if owners else ""
+        return getattr(record, "exchange", "")
+
+    @cached_property
+    def _owners(self) -> dict[str, list[Connected]]:
+        owners: dict[str, list[Connected]] = {}
+        for record in self.records:
+            if isinstance(record, Connected):
+                owners.setdefault(record.local, []).append(record)
+        return owners
+
+    @cached_property
+    def streams(self) -> tuple[Exchange, ...]:
+        """The exchanges that asked for the event stream."""
+        return tuple(each for each in self.exchanges if each.requested.purpose == "stream")
+
+    @cached_property
+    def subscribers(self) -> dict[str, tuple[Exchange, ...]]:
+        """Each subscriber's connections, in order."""
+        found: dict[str, list[Exchange]] = {}
+        for each in self.streams:
+            found.setdefault(each.requested.subscriber, []).append(each)
+        return {name: tuple(exchanges) for name, exchanges in found.items()}
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        return tuple(record for record in self.records if isinstance(record, Mark))
+
+    @cached_property
+    def fired(self) -> tuple[Fired, ...]:
+        return tuple(record for record in self.records if isinstance(record, Fired))
+
+    @property
+    def unowned_faults(self) -> tuple[Fired, ...]:
+        """Faults that hit no exchange that got as far as a connection, e.g. a refusal."""
+        return tuple(fired for fired in self.fired if not self._exchange_of(fired))
+
+    @cached_property
+    def gauges(self) -> tuple[Gauge, ...]:
+        return tuple(record for record in self.records if isinstance(record, Gauge))
+
+    def exchange(self, name: str) -> Exchange | None:
+        return next((each for each in self.exchanges if each.name == name), None)
+
+    def marked(self, what: str) -> tuple[Mark, ...]:
+        """The marks of this kind."""
+        return tuple(mark for mark in self.marks if mark.what == what)
+
+    def on(self, terms: Terms) -> "History":
+        """The same record, to be judged on other terms."""
+        began = msgspec.structs.replace(self.began, terms=terms)
+        return History((began, *self.records[1:]), self.cut)
+
+
+def history(records: Iterable[Record], *, cut: bool = False) -> History:
+    """A history of these records, in the order of their times. Raises `HistoryError` without a `Began`."""
+    listed = list(records)
+    if not listed or not isinstance(listed[0], Began):
+        raise HistoryError("a history starts with its `began` record")
+    first, rest = listed[0], listed[1:]
+    last = [rest.pop()] if rest and isinstance(rest[-1], Concluded) else []
+    return History((first, *sorted(rest, key=lambda record: record.time), *last), cut)
+
+
+def load(path: Path) -> History:
+    """Read a history. A last line that was cut off by a kill is left out, and `cut` says so.
+
+    Raises `HistoryError` where the file is no history, `OSError` where it cannot be read.
+    """
+    decoder = msgspec.json.Decoder(Record)
+    lines = path.read_bytes().split(b"\n")
+    cut = lines.pop() != b""
+    records: list[Record] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(decoder.decode(line))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise HistoryError(f"{path}, line {number}: not a record of a history: {error}") from error
+    if not records or not isinstance(records[0], Began):
+        raise HistoryError(f"{path}: not a history: its first line is no `began` record")
+    if records[0].version > VERSION:
+        raise HistoryError(
+            f"{path}: version {records[0].version} of the format; this sse-conformance reads up to {VERSION}"
+        )
+    return history(records, cut=cut)
+
+
+def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
+    def first(kind: type[Any]) -> Any:
+        return next((record for record in records if isinstance(record, kind)), None)
+
+    requested = first(Requested)
+    return Exchange(
+        requested=requested,
+        connected=first(Connected),
+        head=first(Head),
+        chunks=tuple(record for record in records if isinstance(record, Chunk)),
+        ended=first(Ended),
+        relayed=tuple(record for record in records if isinstance(record, Relayed)),
+        fired=tuple(record for record in records if isinstance(record, Fired)),
+        dialect=bind_dialect(terms.dialect, requested.names),
+        limit=terms.limits.body,
+    )
+
+
+def _decoded(chunks: Iterable[Chunk], encoding: str | None, limit: int) -> Iterable[tuple[float, bytes]]:
+    """Undo the content coding, chunk by chunk, and stop at `limit` bytes: a small chunk may hold gigabytes."""
+    coding = (encoding or "identity").strip().lower()
+    if coding not in {"gzip", "x-gzip", "deflate"}:
+        yield from ((chunk.time, chunk.data) for chunk in chunks)
+        return
+    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32 if "gzip" in coding else zlib.MAX_WBITS)
+    left = limit
+    for chunk in chunks:
+        try:
+            data = inflate.decompress(chunk.data, left + 1)
+        except zlib.error:
+            return  # not what the header says: `http.compression` has its say
+        yield chunk.time, data[:left]
+        left -= len(data)
+        if left <= 0:
+            return

@@ -1,0 +1,90 @@
+"""Histories in, cases out. Pure: the same histories give the same verdicts, today and years later."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from conformance.config import Config, Target, declared
+from conformance.dialect import Dialect
+from conformance.drive.reading import assume
+from conformance.history import History, Terms
+from conformance.rules import Judgement, Rule
+from conformance.rules.rule import inconclusive
+from fault_injection.plans import describe
+from reports.results import Case, Verdict
+
+_SEEN_IN_BYTES = frozenset({"http", "wire"})  # areas whose findings stand even where the record stops short
+
+
+def assumed_terms(histories: Iterable[History]) -> tuple[Terms | None, str]:
+    """The terms with what the streams themselves make unambiguous, and the assumption in words.
+
+    The first stream that was read as a whole decides; None and "" where nothing is to be assumed.
+    """
+    for history in histories:
+        for stream in history.streams:
+            if stream.how in {"complete", "dropped", "watched", "timeout"} and stream.events:
+                items = [each.item for each in stream.arrivals]
+                dialect, assumption = assume(history.terms.dialect, items)
+                if assumption:
+                    terms = msgspec.structs.replace(
+                        history.terms,
+                        dialect=dialect,
+                        declared=tuple(sorted({*history.terms.declared, *_declared_by(dialect)})),
+                        assumed=(*history.terms.assumed, assumption),
+                    )
+                    return terms, assumption
+                return None, ""
+    return None, ""
+
+
+def held(config: Config) -> frozenset[str]:
+    """The keys that a rule or a scenario can build on: declared, and not as false."""
+    expect = config.expect
+    denied = {f"expect.{name}" for name in expect.__struct_fields__ if getattr(expect, name) is False}
+    return declared(config) - denied
+
+
+def _declared_by(dialect: Dialect) -> set[str]:
+    keys = declared(Config(target=Target(), dialect=dialect))
+    return {key for key in keys if key.startswith("dialect.")}
+
+
+def judge(history: History, rules: Sequence[Rule], *, file: str | None = None) -> list[Case]:
+    """The cases of one history: every rule that has its scenario."""
+    return [
+        _case(history, rule, judge_by(history, rule), file)
+        for rule in rules
+        if history.scenario in rule.scenarios or not history.scenario
+    ]
+
+
+def judge_by(history: History, rule: Rule) -> Judgement:
+    """What a rule says of a history, with regard to how the history ended."""
+    concluded = history.concluded
+    if concluded is not None and concluded.outcome == "unreached":
+        return inconclusive(concluded.reason)
+    judgement = rule.judge(history)
+    if concluded is not None and concluded.outcome in {"done", "skipped"}:
+        return judgement
+    stopped = "the record stops before the scenario ended"
+    if judgement.verdict == "conforms" or (judgement.verdict == "broken" and rule.area not in _SEEN_IN_BYTES):
+        return inconclusive(stopped)
+    return judgement
+
+
+def _case(history: History, rule: Rule, judgement: Judgement, file: str | None) -> Case:
+    concluded = history.concluded
+    failed = concluded is not None and concluded.outcome == "failed"
+    return Case(
+        id=f"{history.scenario}/{rule.name}",
+        rule=rule.name,
+        level=rule.level,
+        scenario=history.scenario,
+        faults=tuple(describe(fault) for fault in history.began.plan.faults),
+        verdict=Verdict.ERROR if failed else judgement.at(rule.level),
+        reason=concluded.reason if failed and concluded else judgement.reason,
+        findings=() if failed else judgement.findings,
+        history=file,
+        duration=round(history.duration, 3),
+    )

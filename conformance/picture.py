@@ -1,0 +1,74 @@
+"""Draws a history: one lane for each subscriber's connection, one for the scenario and its requests."""
+
+from conformance.dialect import Role
+from conformance.history import Arrival, EventArrival, Exchange, History
+from reports.timeline import Lane, Mark, Span, Timeline, Tone
+
+_DETAIL = 300  # characters of data behind a mark
+
+
+def picture(history: History) -> Timeline:
+    """The timeline of a history."""
+    lanes = [_lane(exchange, history.duration) for exchange in history.streams]
+    doings = tuple(
+        Mark(mark.time, "note", mark.what, mark.detail) for mark in history.marks if not mark.exchange
+    ) + tuple(
+        Mark(each.requested.time, "note", f"{each.requested.method} {each.name}", _answer(each))
+        for each in history.exchanges
+        if each.requested.purpose != "stream"
+    )
+    stray = tuple(
+        Mark(fired.time, "fault", fired.detail or type(fired.fault).__name__)
+        for fired in history.unowned_faults
+    )
+    if doings or stray:
+        lanes.append(Lane("scenario", tuple(sorted(doings + stray, key=lambda mark: mark.time))))
+    return Timeline(history.scenario, history.duration, tuple(lanes))
+
+
+def _lane(exchange: Exchange, duration: float) -> Lane:
+    marks = [_mark(arrival) for arrival in exchange.arrivals if _is_drawn(arrival)]
+    marks += [Mark(fired.time, "fault", type(fired.fault).__name__, fired.detail) for fired in exchange.fired]
+    if exchange.head is not None:
+        marks.append(Mark(exchange.head.time, "note", f"head {exchange.head.status}", exchange.head.reason))
+    if exchange.ended is not None:
+        broken = exchange.how in {
+            "truncated",
+            "reset",
+            "refused",
+            "unreachable",
+            "timeout",
+            "tls",
+            "protocol",
+        }
+        tone: Tone = "bad" if broken else "note"
+        marks.append(Mark(exchange.ended.time, tone, exchange.how, exchange.ended.detail))
+    end = exchange.ended.time if exchange.ended else duration
+    spans = (Span(exchange.head.time, end, "note", "open"),) if exchange.head else ()
+    return Lane(exchange.name, tuple(sorted(marks, key=lambda mark: mark.time)), spans)
+
+
+def _is_drawn(arrival: Arrival) -> bool:
+    return isinstance(arrival, EventArrival) or arrival.role is Role.HEARTBEAT
+
+
+def _mark(arrival: Arrival) -> Mark:
+    if not isinstance(arrival, EventArrival):
+        return Mark(arrival.time, "quiet", "heartbeat")
+    event = arrival.event
+    tone: Tone = "event"
+    match arrival.role:
+        case Role.COMPLETION | Role.END:
+            tone = "good"
+        case Role.FAILURE:
+            tone = "bad"
+        case Role.HEARTBEAT:
+            tone = "quiet"
+    label = event.type if event.id is None else f"{event.type} #{event.id}"
+    return Mark(arrival.time, tone, label, event.data[:_DETAIL])
+
+
+def _answer(exchange: Exchange) -> str:
+    if exchange.head is None:
+        return exchange.ended.detail if exchange.ended else "no answer"
+    return f"{exchange.head.status} {exchange.body[:_DETAIL].decode('utf-8', 'replace')}"

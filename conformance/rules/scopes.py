@@ -1,0 +1,16 @@
+"""Sets of scenarios that rules are judged in."""
+
+PLAIN = ("subscribe", "two-subscribers", "late-subscriber", "after-completion", "long-silence")
+"""Nothing goes wrong on the way."""
+
+LINKS = ("slow-network", "sliced-bytes", "buffering-middlebox")
+"""The way is bad, but every byte arrives."""
+
+RESUMES = ("resume-after-cut", "resume-mid-event", "completion-while-away")
+"""The subscriber comes back with the last event ID."""
+
+LEFT = ("disconnect-before-head", "disconnect-mid-stream", "close-at-completion")
+"""One subscriber leaves early, another one comes after it."""
+
+READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT)
+"""Somebody reads a stream that exists and may be read."""

@@ -1,0 +1,29 @@
+"""The catalogue of scenarios: ways to drive a target."""
+
+from conformance.scenarios import cuts, links, plain, requests
+from conformance.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    plain.subscribe,
+    plain.two_subscribers,
+    plain.late_subscriber,
+    plain.after_completion,
+    plain.failing_job,
+    plain.long_silence,
+    cuts.resume_after_cut,
+    cuts.resume_mid_event,
+    cuts.completion_while_away,
+    cuts.unknown_id,
+    cuts.disconnect_before_head,
+    cuts.disconnect_mid_stream,
+    cuts.close_at_completion,
+    links.slow_network,
+    links.sliced_bytes,
+    links.buffering_middlebox,
+    requests.without_credentials,
+    requests.unknown_stream,
+    requests.other_origin,
+    cuts.restart,
+)
+
+__all__ = ["SCENARIOS", "Scenario"]

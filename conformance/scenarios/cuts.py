@@ -1,0 +1,125 @@
+"""The connection ends before the stream does, by a fault of the link or because the subscriber leaves."""
+
+from conformance.drive.stage import Stage
+from conformance.drive.subscription import Subscription
+from conformance.scenarios.scenario import scenario
+from fault_injection.faults import AtTrigger, Disconnect, Plan
+
+_CUT_AFTER = 3  # events
+
+
+async def _resume(stage: Stage, cut: Subscription) -> None:
+    """Reconnect as an event source does: with the last event ID, if there was one."""
+    stage.mark(
+        "reconnecting", f"Last-Event-ID: {cut.last_event_id}" if cut.last_event_id else "without an id"
+    )
+    async with stage.subscribe("a", last_event_id=cut.last_event_id or None) as resumed:
+        await resumed.finished()
+
+
+@scenario(
+    "resume-after-cut",
+    summary="The link cuts the connection after the third event; the subscriber resumes with Last-Event-ID.",
+    plan=Plan((Disconnect(when=AtTrigger("events", _CUT_AFTER), how="fin", connections=1),)),
+    needs=("expect.resumable",),
+)
+async def resume_after_cut(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("a") as first:
+        await first.finished()
+    await _resume(stage, first)
+
+
+@scenario(
+    "resume-mid-event",
+    summary="The link resets the connection in the middle of the third event; the subscriber resumes.",
+    plan=Plan((Disconnect(when=AtTrigger("mid-event", _CUT_AFTER - 1), how="rst", connections=1),)),
+    needs=("expect.resumable",),
+)
+async def resume_mid_event(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("a") as first:
+        await first.finished()
+    await _resume(stage, first)
+
+
+@scenario(
+    "completion-while-away",
+    summary="The subscriber leaves, the work completes meanwhile, then it resumes with Last-Event-ID.",
+    needs=("expect.resumable", "expect.shared", "dialect.completion"),
+)
+async def completion_while_away(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("witness") as witness:
+        async with stage.subscribe("a") as first:
+            await first.saw(1)
+            await first.drop()
+        await witness.finished()
+    await _resume(stage, first)
+
+
+@scenario(
+    "unknown-id",
+    summary="A subscriber resumes with a Last-Event-ID that the server never sent.",
+    needs=("expect.resumable",),
+)
+async def unknown_id(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("a", last_event_id="sse-conformance-unknown-id") as subscriber:
+        await subscriber.finished()
+
+
+@scenario(
+    "disconnect-before-head",
+    summary="A subscriber leaves before the response begins; another one must not notice.",
+    plan=Plan((Disconnect(when=AtTrigger("request"), how="rst", direction="upstream", connections=1),)),
+)
+async def disconnect_before_head(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("gone") as gone:
+        await gone.finished()
+    async with stage.subscribe("a") as subscriber:
+        await subscriber.finished()
+
+
+@scenario(
+    "disconnect-mid-stream", summary="A subscriber leaves after the first event; then another one comes."
+)
+async def disconnect_mid_stream(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("gone") as gone:
+        await gone.saw(1)
+        await gone.drop(reset=True)
+    async with stage.subscribe("a") as subscriber:
+        await subscriber.finished()
+
+
+@scenario(
+    "close-at-completion",
+    summary="The subscriber closes the connection the moment it sees the completion; the server must cope.",
+)
+async def close_at_completion(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("hasty", leave_at_completion=True) as hasty:
+        await hasty.finished()
+    await stage.status()
+    await stage.start()
+    async with stage.subscribe("a") as subscriber:
+        await subscriber.finished()
+
+
+@scenario(
+    "restart",
+    summary="The server is killed in the middle of a stream and started again; the subscriber resumes.",
+    needs=("expect.resumable", "target.command"),
+    exclusive=True,
+)
+async def restart(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe("a") as first:
+        if not await first.saw(_CUT_AFTER):
+            stage.mark("too short", "the stream ended before the server could be killed")
+            return
+        await stage.restart_server()
+        await first.finished()
+    await _resume(stage, first)

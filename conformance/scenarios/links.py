@@ -1,0 +1,35 @@
+"""The link is slow, cuts the bytes anew, or holds them back; every byte arrives in the end."""
+
+from conformance.drive.stage import Stage
+from conformance.scenarios.scenario import scenario
+from fault_injection.faults import Bandwidth, Buffer, Latency, Plan, Slice, SlowClose
+
+
+async def _read_to_the_end(stage: Stage) -> None:
+    await stage.start()
+    async with stage.subscribe() as subscriber:
+        await subscriber.finished()
+
+
+slow_network = scenario(
+    "slow-network",
+    summary="The link delays every chunk, lets few bytes through, and delivers the end late.",
+    plan=Plan((Latency(delay=0.3, jitter=0.1), Bandwidth(bytes_per_second=64 * 1024), SlowClose(delay=0.5))),
+)(_read_to_the_end)
+
+sliced_bytes = scenario(
+    "sliced-bytes",
+    summary="The link re-cuts the bytes: inside CRLF, inside a UTF-8 character, between fields.",
+    plan=Plan((Slice(size=3, variation=2, gap=0.0),)),
+)(_read_to_the_end)
+
+@scenario(
+    "buffering-middlebox",
+    summary="A middlebox holds the bytes until 4 KiB are there or the stream closes, as nginx and gzip do.",
+    plan=Plan((Buffer(size=4096),)),
+)
+async def buffering_middlebox(stage: Stage) -> None:
+    await stage.start()
+    # The link knows no HTTP, so only the end of the connection tells it that the response is over.
+    async with stage.subscribe(headers={"Connection": "close"}) as subscriber:
+        await subscriber.finished()

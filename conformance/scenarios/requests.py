@@ -1,0 +1,39 @@
+"""Requests at the edge: without credentials, for a stream that does not exist, from another origin."""
+
+from conformance.drive.stage import Stage
+from conformance.scenarios.scenario import scenario
+
+_BRIEF = 2.0  # seconds: only the head and the first bytes matter here
+
+
+@scenario(
+    "without-credentials",
+    summary="The stream is requested without the credentials that the configuration declares.",
+    needs=("target.stream.headers",),
+)
+async def without_credentials(stage: Stage) -> None:
+    await stage.start()
+    without = dict.fromkeys(stage.credential_headers)
+    async with stage.subscribe("stranger", headers=without, watch=_BRIEF) as stranger:
+        await stranger.finished()
+
+
+@scenario(
+    "unknown-stream",
+    summary="A stream is requested that does not exist.",
+    needs=("target.start.capture",),
+)
+async def unknown_stream(stage: Stage) -> None:
+    await stage.start()
+    unknown = dict.fromkeys(stage.captured, "sse-conformance-no-such-stream")
+    async with stage.subscribe("lost", names=unknown, watch=_BRIEF) as lost:
+        await lost.finished()
+
+
+@scenario("other-origin", summary="The stream is requested as a page of another origin would request it.")
+async def other_origin(stage: Stage) -> None:
+    await stage.start()
+    origin = {"Origin": "https://sse-conformance.example"}
+    async with stage.subscribe("page", headers=origin, watch=_BRIEF) as page:
+        if await page.head():
+            await page.saw(1)

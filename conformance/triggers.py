@@ -1,0 +1,111 @@
+"""Faults that understand event streams: where in the raw bytes a link shall act.
+
+The link knows bytes and time only. A trigger reads the response that passes, and answers with the index at
+which the fault's moment comes. Names, as a plan says them:
+
+`events` (argument n): right after the n-th event.
+`mid-event` (argument n): in the middle of the event after the n-th.
+`completion`: right after the event that completes the work, as the dialect has it.
+`request`: right after the head of the request; for faults of the upstream direction.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from conformance.dialect import Dialect, Role, classify, parse
+from conformance.wire import Decoder, Event
+from conformance.wire.framing import BodyFinder
+from fault_injection.triggers import TriggerFactory
+
+Wanted: TypeAlias = Callable[[int, Event], bool]
+
+
+class EventTrigger:
+    """Acts right after the first event that is wanted; TLS hides events, so there it never acts."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._finder = BodyFinder()
+        self._decoder = Decoder()
+        self._count = 0
+
+    def feed(self, data: bytes) -> int | None:
+        """The index in `data` right after the wanted event, or None."""
+        for index, piece in self._finder.feed(data):
+            before = self._decoder.offset
+            for item in self._decoder.feed(piece):
+                if isinstance(item, Event):
+                    self._count += 1
+                    if self._wanted(self._count, item):
+                        return index + item.end - before
+        return None
+
+
+class MidEventTrigger:
+    """Acts in the first line of the event that follows the n-th one."""
+
+    def __init__(self, count: int) -> None:
+        self._finder = BodyFinder()
+        self._decoder = Decoder()
+        self._left = count
+        self._since: int | None = 0 if count == 0 else None
+
+    def feed(self, data: bytes) -> int | None:
+        """The index in `data` a few bytes into the event, or None."""
+        for index, piece in self._finder.feed(data):
+            before = self._decoder.offset
+            for item in self._decoder.feed(piece):
+                if isinstance(item, Event):
+                    self._left -= 1
+                    if self._left == 0:
+                        self._since = item.end
+            after = self._decoder.offset
+            if self._since is not None and after > self._since + _INTO_THE_EVENT:
+                return index + self._since + _INTO_THE_EVENT - before
+        return None
+
+
+class RequestTrigger:
+    """Acts right after the head of the first request (RFC 9112, section 2.1)."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def feed(self, data: bytes) -> int | None:
+        """The index in `data` right after the empty line, or None."""
+        joined = self._tail + data
+        end = joined.find(b"\r\n\r\n")
+        if end >= 0:
+            return end + 4 - len(self._tail)
+        self._tail = joined[-3:]
+        return None
+
+
+_INTO_THE_EVENT = 5  # bytes: past the field's name, before anything dispatches
+
+
+def triggers(dialect: Dialect) -> dict[str, TriggerFactory]:
+    """The triggers that a plan may name, for streams of this dialect."""
+
+    def after_events(argument: str | int | None) -> EventTrigger:
+        wanted = _count(argument)
+        return EventTrigger(lambda count, _: count == wanted)
+
+    def mid_event(argument: str | int | None) -> MidEventTrigger:
+        return MidEventTrigger(_count(argument))
+
+    def at_completion(_: str | int | None) -> EventTrigger:
+        return EventTrigger(lambda _, event: classify(dialect, parse(event)) is Role.COMPLETION)
+
+    return {
+        "events": after_events,
+        "mid-event": mid_event,
+        "completion": at_completion,
+        "request": lambda _: RequestTrigger(),
+    }
+
+
+def _count(argument: str | int | None) -> int:
+    if not isinstance(argument, int) or argument < 0:
+        raise ValueError(f"the trigger wants a count of events as its argument, not {argument!r}")
+    return argument
