@@ -26,7 +26,7 @@ def render_junit(results: Results) -> str:
     cases gets the time of the scenario. A run that was interrupted, or did not reach its target, has a suite
     `run` with an `error`, so that it is never green. Every character is legal XML 1.0; long texts are cut.
     """
-    root = Element("testsuites", name="sse-conformance")
+    root = Element("testsuites", name="conformance")
     for scenario, cases in _by_scenario(results):
         _suite(root, results, scenario, cases)
     _run(root, results)

@@ -6,30 +6,27 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_LINE_ENDS = {"\r\n": "␍␊\n", "\r": "␍\n", "\n": "␊\n"}
+_NAMES = {
+    "\0": "NUL", "\t": "TAB", "\n": "LF", "\r": "CR", "\x1b": "ESC", "\x7f": "DEL", "\ufeff": "BOM"
+}  # fmt: skip
 
 
-def _picture(character: str) -> str:
-    """One character that cannot be seen as one that can."""
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)  # the block "Control Pictures": NUL is ␀, LF is ␊
-    if code == 0x7F:
-        return "␡"
+def _named(character: str) -> str:
+    """The name of a character that cannot be seen. Not from the block of control pictures: few fonts have it."""
     if unicodedata.category(character) == "Cs":
         return "\ufffd"  # half a surrogate pair has no encoding in UTF-8
-    return f"⟨U+{code:04X}⟩"
+    return f"‹{_NAMES.get(character, f'U+{ord(character):04X}')}›"
 
 
 def visible(text: str) -> str:
-    """`text` on one line, with every character that is not printable shown by a picture or its number.
+    """`text` on one line, with every character that is not printable shown by its name: `‹LF›`, `‹U+202E›`.
 
     Control characters, line ends, bidirectional overrides, zero-width and unassigned characters and lone
     surrogates are all covered, so the answer can be encoded, is legal XML, and reads in the order it has.
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _picture(char) for char in text)
+    return "".join(char if char.isprintable() else _named(char) for char in text)
 
 
 def visible_lines(text: str) -> str:
@@ -38,7 +35,7 @@ def visible_lines(text: str) -> str:
     parts: list[str] = []
     start = 0
     for end in _LINE_END.finditer(text):
-        parts += visible(text[start : end.start()]), _LINE_ENDS[end[0]]
+        parts += visible(text[start : end.end()]), "\n"
         start = end.end()
     return "".join([*parts, visible(text[start:])])
 
@@ -89,6 +86,6 @@ def instant(value: float) -> str:
 def wall_clock(started: str) -> str:
     """An ISO 8601 time without its `T` and fractions, with its zone; any other text as it is."""
     try:
-        return datetime.fromisoformat(started).isoformat(" ", "seconds")
+        return datetime.fromisoformat(started).isoformat(" ", "seconds").replace("+00:00", " UTC")
     except ValueError:
         return started

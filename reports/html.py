@@ -1,0 +1,101 @@
+"""Results as one HTML file: complete in itself, readable without script, and deaf to what a peer wrote in it."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from reports import picture, text
+from reports.outcome import Outcome, broken_rules, conforms, headline, outcome, plural, status
+from reports.page import WORDS, build
+from reports.results import Results
+from reports.timeline import Timeline
+
+_TEXT = 4_000
+_EXCERPT = 2_000
+
+
+def render_html(results: Results, timelines: Mapping[str, Timeline]) -> str:
+    """A page that loads nothing and may load nothing: its Content-Security-Policy allows its own style and
+    its own script by their hashes and forbids all else.
+
+    `timelines` are keyed by scenario; a scenario without one is shown without a picture. Every text goes
+    through one gate (`_shown`): cut if very long, made visible, escaped. The answer holds no lone surrogate,
+    so it can be written in UTF-8.
+    """
+    environment = _environment()
+    style, script = (_source(environment, name) for name in ("report.css", "report.js"))
+    return environment.get_template("report.html").render(
+        policy=_policy(style, script),
+        style=Markup(style),  # ours, not a peer's
+        script=Markup(script),
+        results=results,
+        page=build(results, timelines),
+        headline=headline(results),
+        outcome=outcome(results),
+        conforms=conforms(results),
+        broken=broken_rules(results),
+    )
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy (CSP level 3) under which nothing but these two runs or loads."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "img-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
+
+
+def _source(environment: Environment, name: str) -> str:
+    loader = environment.loader
+    assert loader is not None
+    return loader.get_source(environment, name)[0]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "excerpt": _excerpt,
+        "seconds": text.seconds,
+        "instant": text.instant,
+        "plural": plural,
+        "web_link": text.web_link,
+        "file_link": text.file_link,
+        "wall_clock": text.wall_clock,
+        "status": status,
+    }
+    environment.globals |= {
+        "WORDS": WORDS,
+        "TONES": picture.WORDS,
+        "WIDTH": picture.WIDTH,
+        "Outcome": Outcome,
+    }
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """The gate through which every expression of a template goes, before it is escaped."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return text.visible(text.shorten(value, _TEXT))
+    return value
+
+
+def _excerpt(value: str) -> Markup:
+    """Evidence as the lines it had, with its line ends and control characters to be seen, but set back."""
+    lines = escape(text.visible_lines(text.shorten(value, _EXCERPT)))
+    return Markup(re.sub("((?:‹[A-Z0-9+]{2,8}›)+)", r"<i>\1</i>", lines))
