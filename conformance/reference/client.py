@@ -14,6 +14,7 @@ import httpx
 import msgspec
 import trio
 
+from conformance.reference.background import open_background
 from conformance.wire import DEFAULT_LIMIT, Decoder, Defect, Event, Reconnection, Violation
 
 Recognise: TypeAlias = Callable[[Event], bool]
@@ -216,16 +217,10 @@ async def connect(
     for the jitter. `last_event_id` resumes where an earlier client was.
     """
     source = EventSource(url, client, policy, rng or random.Random(0), last_event_id)
-    failure: StreamError | None = None
-    async with trio.open_nursery() as nursery:
+    async with open_background() as nursery:
         nursery.start_soon(source.follow)
-        try:
-            yield source
-        except StreamError as error:
-            failure = error  # raised below: from here it would come out in an exception group
+        yield source
         nursery.cancel_scope.cancel()
-    if failure:
-        raise failure
 
 
 async def _finish(body: AsyncIterator[bytes]) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from conformance.reference.app import App
+from conformance.reference.background import open_background
 from conformance.reference.connection import Limits, ServerConnection, Shared
 from fault_injection.network import Address, Connection, Listener, Network
 
@@ -105,7 +106,7 @@ async def open_server(
     """
     listener = await network.listen(host, port)
     server = Server(app, listener, grace=grace, limits=limits, wall_clock=wall_clock)
-    async with trio.open_nursery() as nursery:
+    async with open_background() as nursery:
         nursery.start_soon(server.run)
         yield server
         server.close()

@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from conformance.reference.app import App
+from conformance.reference.background import open_background
 from conformance.reference.connection import Limits
 from conformance.reference.producer import Producer
 from conformance.reference.routes import Routes
@@ -73,7 +74,7 @@ async def open_service(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    options: ServiceOptions = ServiceOptions(),  # noqa: B008  (frozen)
+    options: ServiceOptions = ServiceOptions(),
     rng: random.Random | None = None,
     wrap: Callable[[App], App] | None = None,
 ) -> AsyncIterator[Service]:
@@ -104,7 +105,7 @@ async def open_service(
         origins=options.origins,
     )
     app = wrap(routes.handle) if wrap else routes.handle
-    async with trio.open_nursery() as nursery:
+    async with open_background() as nursery:
         await nursery.start(producer.run)
         async with open_server(
             app,
@@ -124,7 +125,7 @@ async def serve_reference(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    options: ServiceOptions = ServiceOptions(),  # noqa: B008  (frozen)
+    options: ServiceOptions = ServiceOptions(),
     rng: random.Random | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -134,8 +135,9 @@ async def serve_reference(
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
+            ids = rng or random.SystemRandom()
             async with open_service(
-                SocketNetwork(), host=host, port=port, options=options, rng=rng or random.SystemRandom()
+                SocketNetwork(), host=host, port=port, options=options, rng=ids
             ) as service:
                 on_ready(service.url)
                 await anext(signals)
