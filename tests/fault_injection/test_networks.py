@@ -110,9 +110,13 @@ async def test_a_closed_end_can_do_nothing_but_close(ends: Ends) -> None:
 async def test_sending_to_a_closed_end_breaks(ends: Ends) -> None:
     client, server = ends
     await server.aclose()
-    with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+
+    async def keep_sending() -> None:
         while True:
             await client.send_all(b"x")
+
+    with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
+        await keep_sending()
 
 
 async def test_closing_with_unread_bytes_resets(ends: Ends) -> None:
@@ -326,13 +330,13 @@ async def test_virtual_pieces_are_never_joined_and_ports_are_never_used_twice() 
 
 async def test_a_virtual_sender_waits_when_the_buffer_is_full() -> None:
     network = VirtualNetwork(buffer_size=4)
-    async with await network.listen("localhost") as listener:
-        async with await network.connect("127.0.0.1", listener.address[1]) as client:
-            server = await listener.accept()
-            with trio.move_on_after(0.01) as scope:
-                await client.send_all(b"12345")
-            assert scope.cancelled_caught
-            assert await server.receive_some() == b"1234"
+    listener = await network.listen("localhost")
+    client = await network.connect("127.0.0.1", listener.address[1])
+    server = await listener.accept()
+    with trio.move_on_after(0.01) as scope:
+        await client.send_all(b"12345")
+    assert scope.cancelled_caught
+    assert await server.receive_some() == b"1234"
     with pytest.raises(ValueError, match="buffer_size"):
         VirtualNetwork(buffer_size=0)
 
