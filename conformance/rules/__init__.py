@@ -1,8 +1,15 @@
 """The catalogue of rules: claims about event streams, each with its source and how to mend what breaks it."""
 
-from conformance.rules import http
+from conformance.rules import completion, http, order, resume, timeliness, wire
 from conformance.rules.rule import Judgement, Rule
 
-RULES: tuple[Rule, ...] = (*http.RULES,)
+RULES: tuple[Rule, ...] = (
+    *http.RULES,
+    *wire.RULES,
+    *timeliness.RULES,
+    *order.RULES,
+    *completion.RULES,
+    *resume.RULES,
+)
 
 __all__ = ["RULES", "Judgement", "Rule"]

@@ -1,8 +1,15 @@
 """Servers that are wrong on purpose: for each rule one that breaks it."""
 
-from conformance.specimens import http
+from conformance.specimens import completion, http, order, resume, timeliness, wire
 from conformance.specimens.specimen import REFERENCE, Specimen, examine
 
-SPECIMENS: tuple[Specimen, ...] = (*http.SPECIMENS,)
+SPECIMENS: tuple[Specimen, ...] = (
+    *http.SPECIMENS,
+    *wire.SPECIMENS,
+    *timeliness.SPECIMENS,
+    *order.SPECIMENS,
+    *completion.SPECIMENS,
+    *resume.SPECIMENS,
+)
 
 __all__ = ["REFERENCE", "SPECIMENS", "Specimen", "examine"]
