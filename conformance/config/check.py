@@ -45,13 +45,17 @@ def _check_table(value: Any, raw: Any, struct: type[msgspec.Struct], path: KeyPa
     if not isinstance(value, dict):
         yield Problem(path, f"expected a table with keys of {listed(fields)}; found {shown(raw)}")
         return
+    misspelt = ""
     for key in value:
         if key not in fields:
-            yield Problem((*path, key), f"unknown key{_advice(key, fields)} Allowed here: {listed(fields)}")
+            hint = did_you_mean(key, fields)
+            misspelt += hint
+            where = hint or _where_it_belongs(key)
+            yield Problem((*path, key), f"unknown key{where} Allowed here: {listed(fields)}")
     for key, field in fields.items():
         if key in value:
             yield from check(value[key], raw[key], field.type, (*path, key))
-        elif field.required:
+        elif field.required and f'"{key}"' not in misspelt:
             yield Problem((*path, key), f"missing; expected {_describe(field.type)}")
 
 
@@ -125,10 +129,7 @@ def _plainly(bare: Any) -> str:
     )
 
 
-def _advice(key: str, fields: Mapping[str, Any]) -> str:
-    hint = did_you_mean(key, fields)
-    if hint:
-        return hint
+def _where_it_belongs(key: str) -> str:
     homes = _homes().get(key, ())
     return f"; it belongs in {listed(homes)}." if homes else "."
 

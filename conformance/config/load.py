@@ -148,10 +148,8 @@ def _expand(
         if match[1]:
             return match[0][1:]
         if not _VARIABLE_NAME.match(name):
-            text = (
-                f"{match[0]}: between the braces stands the name of an environment variable, e.g. ${{TOKEN}}"
-            )
-            problems.append(Problem(path, f"{text}; write ${match[0]} for itself"))
+            text = f"expected the name of an environment variable, e.g. ${{TOKEN}}; found {match[0]}"
+            problems.append(Problem(path, f"{text}. Write ${match[0]} for itself"))
         elif not environ.get(name):
             state = "set but empty" if name in environ else "not set"
             problems.append(Problem(path, f"the environment variable {name} is {state}"))

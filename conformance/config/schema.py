@@ -212,7 +212,7 @@ class Limits(_Table, frozen=True, kw_only=True):
 class Config(_Table, frozen=True, kw_only=True):
     """The whole configuration."""
 
-    target: Target
+    target: Annotated[Target, msgspec.Meta(description="a table with at least one of url, command, app")]
     dialect: Dialect = Dialect()
     expect: Expect = Expect()
     limits: Limits = Limits()

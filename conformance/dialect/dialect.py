@@ -36,6 +36,11 @@ class Matcher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     comment: bool = False
 
 
+Matchers: TypeAlias = Annotated[
+    tuple[Matcher, ...], msgspec.Meta(description='a list of tables such as [{ event = "complete" }]')
+]
+
+
 class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """On a bus that carries many streams, only events whose value at `pointer` is `equals` are judged.
 
@@ -58,7 +63,7 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     sequence: Sequence | None = None
     stream: Pointer | None = None
     timestamp: Pointer | None = None
-    completion: tuple[Matcher, ...] | None = None
-    failure: tuple[Matcher, ...] | None = None
-    end: tuple[Matcher, ...] | None = None
-    heartbeat: tuple[Matcher, ...] | None = None
+    completion: Matchers | None = None
+    failure: Matchers | None = None
+    end: Matchers | None = None
+    heartbeat: Matchers | None = None
