@@ -143,22 +143,24 @@ def _expand(
     if not isinstance(value, str):
         return value
 
+    # where strings are templates, neither a secret that holds {name} nor an escaped ${name} is one
+    templated = path[:1] == ("target",) or path[:2] == ("dialect", "scope")
+
     def replacement(match: re.Match[str]) -> str:
-        name = match[2]
-        if match[1]:
-            return match[0][1:]
-        if not _VARIABLE_NAME.match(name):
-            text = f"expected the name of an environment variable, e.g. ${{TOKEN}}; found {match[0]}"
-            problems.append(Problem(path, f"{text}. Write ${match[0]} for itself"))
+        escape, name = match.groups()
+        text = match[0]
+        if escape:
+            text = text[1:]
+        elif not _VARIABLE_NAME.match(name):
+            allowed = "expected the name of an environment variable, e.g. ${TOKEN}"
+            problems.append(Problem(path, f"{allowed}; found {text}. Write ${text} for itself"))
         elif not environ.get(name):
             state = "set but empty" if name in environ else "not set"
             problems.append(Problem(path, f"the environment variable {name} is {state}"))
         else:
-            secrets.add(environ[name])
-            # a secret that happens to hold {name} is no template
-            templated = path[:1] == ("target",) or path[:2] == ("dialect", "scope")
-            return literal(environ[name]) if templated else environ[name]
-        return match[0]
+            text = environ[name]
+            secrets.add(text)
+        return literal(text) if templated else text
 
     return _VARIABLE.sub(replacement, value)
 

@@ -162,7 +162,7 @@ def _check_shared(dialect: Dialect) -> Iterator[Problem]:
 
 def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) -> Iterator[Problem]:
     """Placeholders that nothing captures."""
-    for name in dict.fromkeys(placeholders(_values(value))):
+    for where, name in _used(value, path):
         if name in known:
             continue
         if name == PORT:
@@ -173,17 +173,25 @@ def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) 
             message = f"{{{name}}} is captured nowhere{hint}"
         else:
             message = f'{{{name}}} is captured nowhere; add it to target.start.capture, e.g. {name} = "/id"'
-        yield Problem(path, message)
+        yield Problem(where, message)
 
 
 def _unknown(value: Any, path: KeyPath, known: Iterable[str]) -> Iterator[Problem]:
     """Placeholders in a place that comes before anything is captured."""
     allowed = listed(f"{{{name}}}" for name in known) or "none"
-    for name in dict.fromkeys(placeholders(_values(value))):
+    for where, name in _used(value, path):
         if name not in known:
             advice = f"placeholders allowed: {allowed}. Write {{{{{name}}}}} for itself"
-            yield Problem(path, f"{{{name}}} has no value here; {advice}")
+            yield Problem(where, f"{{{name}}} has no value here; {advice}")
 
 
-def _values(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _used(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """The placeholders in the strings of `value`, each with the path to its string, once a string."""
+    if isinstance(value, str):
+        yield from ((path, name) for name in dict.fromkeys(placeholders(value)))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _used(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _used(item, (*path, index))
