@@ -4,7 +4,7 @@ Source: WHATWG HTML, section 9.2.5 "Parsing an event stream". Every line ends in
 byte order mark, since each begins with a field name or a colon, so the output may begin a stream.
 """
 
-from conformance.wire.decoder import MAX_RECONNECTION_TIME
+from conformance.wire.interpreter import MAX_RECONNECTION_TIME
 
 
 class EncodeError(ValueError):

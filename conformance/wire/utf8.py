@@ -25,14 +25,9 @@ def invalid_subparts(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
             at += error.end
 
 
-def occurrences(data: bytes | bytearray, needle: bytes) -> Iterator[tuple[int, int]]:
-    """The [start, end) of each `needle` in `data`."""
-    at = data.find(needle)
+def late_boms(data: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """The [start, end) of each byte order mark in `data`."""
+    at = data.find(BOM)
     while at >= 0:
-        yield at, at + len(needle)
-        at = data.find(needle, at + len(needle))
-
-
-def clip(text: str, length: int = 40) -> str:
-    """`text` quoted for a message, cut to `length` characters: what a server sends may be endless."""
-    return repr(text) if len(text) <= length else repr(text[:length]) + "…"
+        yield at, at + len(BOM)
+        at = data.find(BOM, at + len(BOM))
