@@ -9,7 +9,6 @@ import errno
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import trio
 
@@ -97,28 +96,30 @@ class Proxy:
         self._listener.resume()
 
     async def _serve(self, subscriber: Connection, connection: int, rng: random.Random, now: float) -> None:
-        observer = self._observer
-        observer.accepted(connection, subscriber.peer, now)
         how: HowClosed = "cancelled"
         server: Connection | None = None
-        link = Link(self._plan, connection=connection, rng=rng, now=now, triggers=self._triggers)
+        pump: Pump | None = None
         try:
+            self._observer.accepted(connection, subscriber.peer, now)
+            link = Link(self._plan, connection=connection, rng=rng, now=now, triggers=self._triggers)
             try:
                 server = await self._network.connect(*self._upstream)
             except OSError as error:
                 subscriber.reset()
                 how = "rst"
-                observer.upstream_unreachable(connection, error, trio.current_time())
+                self._observer.upstream_unreachable(connection, error, trio.current_time())
                 return
-            observer.forwarded(connection, server.local, trio.current_time())
-            pump = Pump(link, subscriber=subscriber, server=server, connection=connection, observer=observer)
-            how = await pump.run()
+            self._observer.forwarded(connection, server.local, trio.current_time())
+            pump = Pump(
+                link, subscriber=subscriber, server=server, connection=connection, observer=self._observer
+            )
+            await pump.run()
         finally:
             with trio.CancelScope(shield=True):  # waits for nothing
                 await trio.aclose_forcefully(subscriber)
                 if server is not None:
                     await trio.aclose_forcefully(server)
-            observer.closed(connection, trio.current_time(), how)
+            self._observer.closed(connection, trio.current_time(), how if pump is None else pump.how)
 
 
 async def serve_proxy(
@@ -137,17 +138,7 @@ async def serve_proxy(
     Every connection to it is forwarded to `upstream`, under `plan`. It listens on loopback unless `listen` says
     otherwise; port 0 takes a free one. Raises `OSError` if it cannot listen, and what `check_triggers` raises.
     """
-    check_triggers(plan, triggers or {})
-    listener = await network.listen(*listen)
-    proxy = Proxy(
-        network,
-        listener,
-        upstream=upstream,
-        plan=plan,
-        rng=rng,
-        triggers=triggers or {},
-        observer=observer or Observer(),
-    )
+    proxy = await _listen(network, upstream, rng, plan, triggers, listen, observer)
     task_status.started(proxy)
     await proxy.run()
 
@@ -164,20 +155,11 @@ async def open_proxy(
     observer: Observer | None = None,
 ) -> AsyncIterator[Proxy]:
     """A proxy for as long as the body runs (see `serve_proxy`); what the body raises comes out as it is."""
-    serve = partial(
-        serve_proxy,
-        network,
-        upstream=upstream,
-        rng=rng,
-        plan=plan,
-        triggers=triggers,
-        listen=listen,
-        observer=observer,
-    )
+    proxy = await _listen(network, upstream, rng, plan, triggers, listen, observer)
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            proxy = await nursery.start(serve)
+            nursery.start_soon(proxy.run)
             try:
                 yield proxy
             except BaseException as error:
@@ -189,3 +171,26 @@ async def open_proxy(
         if failure is not None and group.exceptions == (failure,):
             raise failure from failure.__cause__
         raise
+
+
+async def _listen(
+    network: Network,
+    upstream: Address,
+    rng: random.Random,
+    plan: Plan,
+    triggers: Triggers | None,
+    listen: Address,
+    observer: Observer | None,
+) -> Proxy:
+    known = triggers or {}
+    check_triggers(plan, known)
+    listener = await network.listen(*listen)
+    return Proxy(
+        network,
+        listener,
+        upstream=upstream,
+        plan=plan,
+        rng=rng,
+        triggers=known,
+        observer=observer or Observer(),
+    )

@@ -12,7 +12,7 @@ import trio
 from fault_injection.faults import Direction
 from fault_injection.link import DIRECTIONS, Fired, Link, Reset, Send, opposite
 from fault_injection.network import Connection
-from fault_injection.observer import Observer
+from fault_injection.observer import HowClosed, Observer
 
 _READ = 64 * 1024
 _OUTBOX = 64 * 1024  # bytes that may wait for a receiver that does not read, before its sender must wait too
@@ -25,6 +25,8 @@ class Pump:
     def __init__(
         self, link: Link, *, subscriber: Connection, server: Connection, connection: int, observer: Observer
     ) -> None:
+        self.how: HowClosed = "cancelled"
+        """How the connection ended, as far as it has."""
         self._link = link
         self._senders: dict[Direction, Connection] = {"downstream": server, "upstream": subscriber}
         self._outboxes = {direction: _Outbox() for direction in DIRECTIONS}
@@ -34,21 +36,22 @@ class Pump:
         self._connection = connection
         self._observer = observer
 
-    async def run(self) -> Literal["fin", "rst"]:
-        """Move bytes until the link is over; closes both connections. Tells how it ended."""
+    async def run(self) -> None:
+        """Move bytes until the link is over; then close both connections. Cancelled, it leaves them to others."""
         async with trio.open_nursery() as nursery:
             for direction in DIRECTIONS:
                 nursery.start_soon(self._read, direction)
                 nursery.start_soon(self._write, direction)
-            how = await self._drive()
-            if how == "rst":
+            if await self._drive() == "fin":
+                self.how = "fin"  # each writer closes its side once it has sent everything
+            else:
                 with trio.move_on_after(_RESET_GRACE):
                     for outbox in self._outboxes.values():
                         await outbox.empty.wait()
                 nursery.cancel_scope.cancel()
                 for end in self._senders.values():
                     end.reset()
-        return how
+                self.how = "rst"
 
     async def _drive(self) -> Literal["fin", "rst"]:
         """Do what the link says, when it says so."""
