@@ -171,7 +171,8 @@ class Link:
 
     def _put(self, direction: Direction, item: Item, now: float) -> None:
         self._run(now)
-        self._pass(direction, 0, [item], now)
+        if not self.over:
+            self._pass(direction, 0, [item], now)
 
     def _run(self, now: float) -> None:
         """In order of time, so that a late call changes nothing but when its caller learns of it."""

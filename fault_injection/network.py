@@ -93,7 +93,6 @@ class SocketConnection(Connection):
         await self._stream.aclose()
 
     def reset(self) -> None:
-        self._broken = True
         sock = self._stream.socket
         if sock.fileno() != -1:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -127,6 +126,8 @@ class SocketListener(Listener):
             self._held = socket.socket(old.family, old.type)
             if sys.platform != "win32":  # where it means something else
                 self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if old.family == socket.AF_INET6:
+                self._held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as trio's own
             old.close()
             self._held.bind(name)
 

@@ -73,6 +73,12 @@ def test_a_reset_is_passed_on_and_ends_everything() -> None:
     assert out.link.over
 
 
+def test_a_link_that_is_over_keeps_nothing_of_what_still_comes() -> None:
+    link = make_link(Latency(delay=5), Disconnect(when=AtTime(1)))
+    out = drive(link, [Fed(2, b"late"), Fed(3, b"later")])
+    assert (out.data(), link.backlog("downstream"), link.next_time()) == (b"", 0, None)
+
+
 def test_bytes_after_their_end_are_a_mistake_of_the_caller() -> None:
     link = make_link()
     link.receive_eof("downstream", BORN)

@@ -1,7 +1,5 @@
 """What holds on a link whatever the plan and whatever its senders do."""
 
-import random
-
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from link_driver import BORN, Fed, Outcome, What, drive, feed, make_link
@@ -137,14 +135,13 @@ def test_a_late_call_changes_nothing_but_when_it_is_told(
     assert late == punctual
 
 
-@given(LOSSLESS, conversations(), st.integers(), st.randoms(use_true_random=False))
+@given(LOSSLESS, conversations(), st.integers(), st.sampled_from(DIRECTIONS))
 def test_how_the_directions_interleave_changes_neither(
-    plan: Plan, feeds: list[Fed], seed: int, shuffle: random.Random
+    plan: Plan, feeds: list[Fed], seed: int, first_served: Direction
 ) -> None:
-    other = sorted(feeds, key=lambda fed: (fed.time, fed.direction == shuffle.choice(DIRECTIONS)))
+    other = sorted(feeds, key=lambda fed: (fed.time, fed.direction != first_served))
     for direction in DIRECTIONS:
         own = [fed for fed in feeds if fed.direction == direction]
-        assume(own == [fed for fed in other if fed.direction == direction])
         first, second, alone = run(plan, feeds, seed), run(plan, other, seed), run(plan, own, seed)
         assert first.sent(direction) == second.sent(direction) == alone.sent(direction)
         assert first.eof(direction) == second.eof(direction) == alone.eof(direction)

@@ -303,6 +303,28 @@ async def test_a_disconnect_lets_go_of_the_server_although_the_subscriber_does_n
             await told.wait()
 
 
+async def test_a_reset_reaches_both_although_the_subscriber_does_not_read(network: Network) -> None:
+    told = trio.Event()
+
+    async def flood(connection: Connection) -> None:
+        async with connection:
+            try:
+                while True:
+                    await connection.send_all(bytes(65536))
+            except trio.BrokenResourceError:
+                told.set()
+
+    cut = Disconnect(when=AtTime(0.1), how="rst")
+    async with (
+        serving(network, flood) as upstream,
+        proxied(network, upstream, cut) as proxy,
+        await network.connect(*proxy.address) as client,
+    ):
+        with trio.fail_after(5):
+            await told.wait()
+        assert len(await read_until_reset(client)) > 0
+
+
 async def test_only_the_first_connection_is_cut(network: Network) -> None:
     cut = Disconnect(when=AtBytes(2), connections=1)
     async with serving(network, echo) as upstream, proxied(network, upstream, cut) as proxy:
