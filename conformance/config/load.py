@@ -20,6 +20,7 @@ FILE_NAME: Final = "sse-conformance.toml"
 _PYPROJECT: Final = "pyproject.toml"
 _TABLE: Final = ("tool", "sse-conformance")
 
+_TOO_DEEP: Final = "is nested too deeply"
 _TELLING: Final = 4  # to hide a shorter one would garble the message, and it hides nothing
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^{}]*)\}")
@@ -64,7 +65,10 @@ def load_config(path: Path, *, environ: Mapping[str, str]) -> Loaded:
         if table is None:
             raise ConfigError(str(path), [Problem((), f"has no [{'.'.join(_TABLE)}] table")])
         tree = table
-    return _load(tree, str(path), prefix, environ)
+    try:
+        return _load(tree, str(path), prefix, environ)
+    except RecursionError:
+        raise ConfigError(str(path), [Problem(prefix, _TOO_DEEP)]) from None
 
 
 def config_for_url(url: str) -> Loaded:
@@ -114,8 +118,10 @@ def _read(path: Path) -> Any:
         raise ConfigError(str(path), [Problem((), text)]) from None
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(path, str(error)) from None
+    except ValueError as error:  # a number of too many digits, a name of a file that can be none
+        raise ConfigError(str(path), [Problem((), f"cannot be read: {error}")]) from None
     except RecursionError:
-        raise ConfigError(str(path), [Problem((), "is nested too deeply")]) from None
+        raise ConfigError(str(path), [Problem((), _TOO_DEEP)]) from None
 
 
 def _syntax_error(path: Path, text: str) -> ConfigError:

@@ -89,6 +89,9 @@ WRONG = {
     URL + '[target.stream]\npath = "/jobs/{job}/events"': (
         "target.stream.path: {job} has no value: there is no [target.start] that could capture it"
     ),
+    '[target]\nurl = "http://host/jobs/{job}"': (
+        "target.url: {job} has no value: there is no [target.start] that could capture it"
+    ),
     START + '[target.stream]\npath = "/jobs/{jbo}/events"': (
         "target.stream.path: {jbo} is captured nowhere; did you mean {job}?"
     ),
@@ -106,6 +109,7 @@ WRONG = {
     URL + '[target.stream]\nheaders = { Authorization = "Bearer ${TOKEN}" }': (
         "target.stream.headers.Authorization: the environment variable TOKEN is not set"
     ),
+    '[target]\nurl = "${URL}"': "target.url: the environment variable URL is not set",
     URL + '[target.stream]\nheaders = { Authorization = "Bearer ${EMPTY}" }': (
         "target.stream.headers.Authorization: the environment variable EMPTY is set but empty"
     ),
@@ -131,6 +135,12 @@ WRONG = {
     URL + '[target.probe]\npath = "/debug"\ngauges = {}': (
         'target.probe.gauges: expected a table of at least one gauge such as { tasks = "/tasks" }; '
         "found an empty table"
+    ),
+    START + '[target.variants.a]\nstart = { method = "GET", json = { a = 1 } }': (
+        'target.variants.a.start.json: a GET request carries no body; set method = "POST"'
+    ),
+    START + '[target.variants.a]\nstream.path = "/{jbo}"': (
+        "target.variants.a.stream.path: {jbo} is captured nowhere; did you mean {job}?"
     ),
     START + "[target.variants.failing]": (
         "target.variants.failing: changes nothing; give start or stream, e.g. start.json = { fail = true }"
@@ -276,6 +286,12 @@ def test_what_ends_too_early_says_so(tmp_path: Path) -> None:
     [
         (b"[target]\nurl = '\xff'", "is not UTF-8 (at byte 16); TOML files are"),
         (b"a = " + b"[" * 100_000, "is nested too deeply"),
+        (b"target.start.json" + b".a" * 20_000 + b" = 1", "is nested too deeply"),
+        (
+            b"expect.events = " + b"9" * 5_000,
+            "cannot be read: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 "
+            "digits; use sys.set_int_max_str_digits() to increase the limit",
+        ),
     ],
 )
 def test_what_cannot_be_read_at_all(tmp_path: Path, content: bytes, message: str) -> None:

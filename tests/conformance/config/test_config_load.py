@@ -17,6 +17,7 @@ from conformance.config import (
     find_config,
     load_config,
     stream_path,
+    with_variant,
 )
 from conformance.dialect import Matcher, Scope
 
@@ -129,6 +130,23 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
     assert loaded.config == Config(target=Target(url="http://127.0.0.1:8000/events?all=1"))
     assert loaded.config.target.stream == Stream()
     assert loaded.secrets == frozenset()
+
+
+def test_what_is_captured_can_be_used_wherever_it_is_known(tmp_path: Path) -> None:
+    text = """
+    [target]
+    url = "http://h/bus/{job}?job={job}"
+    start = { path = "/jobs", capture = { job = "/id" }, json = { text = "{payload}" } }
+    stream = { method = "POST", headers = { "X-Job" = "{job}" }, json = { jobs = ["{job}", "{payload}"] } }
+    status = { path = "/jobs/{job}", pointer = "/state" }
+    cancel = { path = "/jobs/{job}/cancel", body = "{job}" }
+    probe = { path = "/debug/{job}", gauges = { tasks = "/tasks" } }
+    variants.late = { stream.path = "/bus/{job}/late", stream.json.text = "{payload}" }
+    """
+    target = load_config(write(tmp_path / "sse-conformance.toml", text), environ={}).config.target
+
+    assert stream_path(target) == "/bus/{job}?job={job}"
+    assert stream_path(with_variant(target, "late")) == "/bus/{job}/late"
 
 
 # files

@@ -156,6 +156,16 @@ def test_one_foreign_event_leaves_no_preset(name: str, data: st.DataObject) -> N
     assert recognise(sample).preset is None
 
 
+BEGINNINGS = ["openai-responses", "anthropic-messages", "vercel-ai", "ag-ui", "chat-status", "job-progress"]
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_a_protocol_with_a_first_event_is_not_recognised_without_it(name: str) -> None:
+    first, second, *rest = SAMPLES[name]
+
+    assert recognise([second, first, *rest]).preset is None
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_sample_completes_once_and_is_otherwise_progress(name: str) -> None:
     dialect = effective_dialect(Dialect(preset=name))

@@ -52,6 +52,10 @@ def test_what_leads_nowhere_is_absent(pointer: str) -> None:
     assert resolve(RFC_6901_SECTION_5, pointer) is ABSENT
 
 
+def test_a_tilde_is_unescaped_last() -> None:
+    assert resolve({"~1": "tilde one", "/": "slash"}, "/~01") == "tilde one"  # RFC 6901, section 4
+
+
 def test_null_is_a_value() -> None:
     assert resolve({"a": None}, "/a") is None
 
