@@ -1,7 +1,7 @@
 """The configuration: what is tested, how its streams speak, what is expected of them."""
 
 from conformance.config.declared import declared, missing
-from conformance.config.errors import ConfigError, Problem
+from conformance.config.errors import ConfigError, Problem, did_you_mean
 from conformance.config.load import FILE_NAME, Loaded, config_for_url, find_config, load_config
 from conformance.config.resolved import (
     base_url,
@@ -61,6 +61,7 @@ __all__ = [
     "captured",
     "config_for_url",
     "declared",
+    "did_you_mean",
     "fill",
     "fill_header",
     "fill_json",
