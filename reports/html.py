@@ -3,13 +3,14 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from reports import picture, text
+from reports import shapes, text
 from reports.outcome import Outcome, broken_rules, conforms, headline, outcome, plural, status
 from reports.page import WORDS, build
 from reports.results import Results
@@ -60,6 +61,7 @@ def _source(environment: Environment, name: str) -> str:
     return loader.get_source(environment, name)[0]
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("reports"),
@@ -81,8 +83,8 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "WORDS": WORDS,
-        "TONES": picture.WORDS,
-        "WIDTH": picture.WIDTH,
+        "TONES": shapes.WORDS,
+        "WIDTH": shapes.WIDTH,
         "Outcome": Outcome,
     }
     return environment
@@ -97,5 +99,7 @@ def _shown(value: Any) -> Any:
 
 def _excerpt(value: str) -> Markup:
     """Evidence as the lines it had, with its line ends and control characters to be seen, but set back."""
-    lines = escape(text.visible_lines(text.shorten(value, _EXCERPT)))
-    return Markup(re.sub("((?:‹[A-Z0-9+]{2,8}›)+)", r"<i>\1</i>", lines))
+    parts = re.split("((?:‹[A-Z0-9+]{2,8}›)+)", text.visible_lines(text.shorten(value, _EXCERPT)))
+    return Markup("").join(
+        Markup("<i>{}</i>").format(part) if n % 2 else part for n, part in enumerate(parts)
+    )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from reports.outcome import SEVERITY, Status, conforms, headline, plural, status
 from reports.results import Case, Results
-from reports.text import brief, seconds, visible, wall_clock, web_link
+from reports.text import line, seconds, wall_clock, web_link
 
 WORDS = {
     Status.FAIL: "❌ broken",
@@ -38,19 +38,19 @@ def prose(text: str, limit: int = 300) -> str:
     GitHub and GitLab find in the finished text where no escape is left, is broken by a zero-width space;
     `visible` has shown every zero-width space that came with the text.
     """
-    return _PUNCTUATION.sub(_escape, _REFERENCE.sub("\\1\u200b", brief(visible(text), limit)))
+    return _PUNCTUATION.sub(_escape, _REFERENCE.sub("\\1\u200b", line(text, limit).strip(" ")))
 
 
 def code(text: str, limit: int = 120) -> str:
     """Hostile text as a code span on one line of Markdown, also within a table's cell. A code span holds no
     markup, no link and no mention; the bar that ends a cell cannot be escaped in one everywhere, so it is
     drawn broken (`¦`)."""
-    line = brief(visible(text), limit).replace("|", "¦")
-    if not line.strip():
+    shown = line(text, limit).replace("|", "¦")
+    if not shown.strip():
         return "(empty)"
-    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
-    pad = " " if line[0] in "` " or line[-1] in "` " else ""
-    return f"{fence}{pad}{line}{pad}{fence}"
+    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
 
 
 def render_markdown(results: Results) -> str:
@@ -123,12 +123,12 @@ def _source(source: str) -> str:
 def _found(case: Case) -> str:
     text = case.findings[0].message if case.findings else case.reason or case.excused or ""
     more = f" (and {plural(len(case.findings) - 1, 'more finding')})" if len(case.findings) > 1 else ""
-    line = f"{code(case.scenario)}: {prose(text)}{more}"
+    told = f"{code(case.scenario)}: {prose(text)}{more}"
     if case.findings and case.findings[0].evidence:
         seen = case.findings[0].evidence[0]
-        line += f"; expected {code(seen.expected)}" if seen.expected else ""
-        line += f"; actual {code(seen.actual)}" if seen.actual else ""
-    return line
+        told += f"; expected {code(seen.expected)}" if seen.expected else ""
+        told += f"; actual {code(seen.actual)}" if seen.actual else ""
+    return told
 
 
 def _scenarios(results: Results) -> list[str]:

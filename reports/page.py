@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from reports.outcome import SEVERITY, Status, status, worst
-from reports.picture import Picture, draw
+from reports.picture import draw
 from reports.results import Case, Finding, Results, RuleInfo, Scenario
+from reports.shapes import Picture
 from reports.timeline import Timeline
 
 WORDS = {

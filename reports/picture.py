@@ -11,94 +11,21 @@ from math import floor, log10, sqrt
 
 import msgspec
 
+from reports.labels import counts, labels
 from reports.outcome import plural
-from reports.text import brief, instant, seconds, visible
-from reports.timeline import Lane, Mark, Span, Timeline, Tone
+from reports.shapes import CHARACTER, LEFT, OVER, RIGHT, WORDS, Bar, DrawnLane, Group, Picture, Stretch
+from reports.text import instant, line, seconds
+from reports.timeline import Lane, Mark, Span, Timeline
 
-WIDTH = 960.0
-_LEFT, _RIGHT = 14.0, 946.0
-_HEAD, _LANE, _PLAIN_LANE, _FOOT = 8.0, 108.0, 68.0, 30.0
-_BAND, _STRIP = 50.0, 98.0  # below a lane's top: the band's middle, the foot of the bars
-_BAR = 32.0  # the height of the highest
-_CHARACTER = 10.0  # the width of one in the larger letters of a phone
+_HEAD, _LANE, _PLAIN_LANE, _FOOT = 8.0, 114.0, 74.0, 34.0
+_BAND, _STRIP = 54.0, 103.0  # below a lane's top: the band's middle, the foot of the bars
+_BAR = 33.0  # the height of the highest
 
-LANES = 20
+LANES = 12
 """Lanes that are drawn; the others are drawn together as one."""
 _GROUPS = 800
 _COLUMNS = 240
 _SPANS = 60
-
-WORDS: dict[Tone, tuple[str, str]] = {
-    "event": ("event", "events"),
-    "good": ("completion", "completions"),
-    "bad": ("broken end", "broken ends"),
-    "fault": ("fault", "faults"),
-    "quiet": ("heartbeat", "heartbeats"),
-    "note": ("note", "notes"),
-}
-_OVER: tuple[Tone, ...] = ("quiet", "event", "note", "good", "fault", "bad")  # what is drawn later is on top
-
-
-class Group(msgspec.Struct, frozen=True):
-    """Marks of one tone that are drawn as one; `what` is the first labels, `title` all there is to say."""
-
-    x: float
-    tone: Tone
-    count: int
-    first: float
-    last: float
-    what: str
-    title: str
-
-
-class Bar(msgspec.Struct, frozen=True):
-    x: float
-    width: float
-    height: float
-    count: int
-
-
-class Label(msgspec.Struct, frozen=True):
-    x: float
-    anchor: str
-    text: str
-    tone: Tone
-
-
-class Stretch(msgspec.Struct, frozen=True):
-    x: float
-    width: float
-    tone: Tone
-    title: str
-    label: str
-
-
-class DrawnLane(msgspec.Struct, frozen=True):
-    name: str
-    note: str
-    top: float
-    band: float
-    strip: float | None
-    bottom: float
-    stretches: tuple[Stretch, ...]
-    groups: tuple[Group, ...]
-    bars: tuple[Bar, ...]
-    labels: tuple[Label, ...]
-    counts: tuple[Label, ...]
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """A timeline, laid out in a box of `WIDTH` by `height` units. `description` says it in words."""
-
-    title: str
-    description: str
-    height: float
-    axis: float
-    ticks: tuple[tuple[float, str], ...]
-    lanes: tuple[DrawnLane, ...]
-    fault_lines: tuple[float, ...]
-    tones: tuple[Tone, ...]
-    together: int  # how many lanes the last one stands for, 0 if for itself
 
 
 class _Scale(msgspec.Struct, frozen=True):
@@ -106,18 +33,18 @@ class _Scale(msgspec.Struct, frozen=True):
     columns: int
 
     def x(self, time: float) -> float:
-        return round(_LEFT + min(max(time / self.duration, 0.0), 1.0) * (_RIGHT - _LEFT), 1)
+        return round(LEFT + min(max(time / self.duration, 0.0), 1.0) * (RIGHT - LEFT), 1)
 
     def column(self, time: float) -> int:
         return min(max(floor(time / self.duration * self.columns), 0), self.columns - 1)
 
     @property
     def width(self) -> float:
-        return (_RIGHT - _LEFT) / self.columns
+        return (RIGHT - LEFT) / self.columns
 
 
 def draw(timeline: Timeline) -> Picture:
-    """Lay out `timeline`. Whatever its size, at most some 800 groups of marks and `LANES` + 1 lanes come of
+    """Lay out `timeline`. Whatever its size, at most `LANES` + 1 lanes and some 2,000 groups of marks come of
     it; no mark is left out, it is only drawn together with its neighbours. Times that cannot be (NaN, or
     further than 30 years from the run) are dropped, times before the run stand at the picture's edge."""
     lanes, together = _chosen(tuple(map(_cleaned, timeline.lanes)))
@@ -126,11 +53,13 @@ def draw(timeline: Timeline) -> Picture:
     ]
     asked = timeline.duration if _sane(timeline.duration) else 0.0
     duration = max([asked, *ends, 1e-6])
-    tones = [tone for tone in _OVER if any(mark.tone == tone for lane in lanes for mark in lane.marks)]
-    # One group a column and tone, at the most. Faults and ends are few, so the columns are shared generously.
-    columns = max(min(_COLUMNS, _GROUPS // max(len(lanes), 1)), 36)
-    scale = _Scale(duration, columns)
-    grouped = [_groups(lane.marks, scale) for lane in lanes]
+    tones = [tone for tone in OVER if any(mark.tone == tone for lane in lanes for mark in lane.marks)]
+    # Columns as narrow as a mark, or wider until the groups are few enough.
+    for columns in (_COLUMNS, _COLUMNS // 2, _COLUMNS // 4, _COLUMNS // 8):
+        scale = _Scale(duration, columns)
+        grouped = [_groups(lane.marks, scale) for lane in lanes]
+        if sum(map(len, grouped)) <= _GROUPS:
+            break
     most = max((group.count for groups in grouped for group in groups if group.tone == "event"), default=1)
     drawn: list[DrawnLane] = []
     top = _HEAD
@@ -161,10 +90,6 @@ def _sane(time: float) -> bool:
     return abs(time) < 1e9  # also False for what is not a number
 
 
-def _say(text: str, limit: int) -> str:
-    return brief(visible(text[: limit + 1]), limit)
-
-
 def _chosen(lanes: tuple[Lane, ...]) -> tuple[tuple[Lane, ...], int]:
     """The lanes to draw: all, or those with a fault or a broken end first and the rest together as one."""
     if len(lanes) <= LANES:
@@ -182,40 +107,42 @@ def _chosen(lanes: tuple[Lane, ...]) -> tuple[tuple[Lane, ...], int]:
 def _groups(marks: Sequence[Mark], scale: _Scale) -> tuple[Group, ...]:
     cells: dict[tuple[int, int], list[Mark]] = {}
     for mark in marks:
-        cells.setdefault((_OVER.index(mark.tone), scale.column(mark.time)), []).append(mark)
+        cells.setdefault((OVER.index(mark.tone), scale.column(mark.time)), []).append(mark)
     return tuple(_group(found, scale) for _, found in sorted(cells.items()))
 
 
 def _group(marks: Sequence[Mark], scale: _Scale) -> Group:
     """`marks` of one tone and column, at least one, in the order of time."""
     first, last, count, tone = marks[0].time, marks[-1].time, len(marks), marks[0].tone
-    labels = list(dict.fromkeys(_say(mark.label, 60) for mark in marks[:50]))
-    what = ", ".join(labels[:3])
-    if len(labels) > 3 or count > 50:
-        what += f" … {_say(marks[-1].label, 60)}"
+    named = list(dict.fromkeys(line(mark.label, 60) for mark in marks[:50]))
+    what = ", ".join(named[:3])
+    if (final := line(marks[-1].label, 60)) not in named[:3]:
+        what += f" … {final}"
     when = instant(first)
     if count > 1 and instant(last) != when:
         when = f"{when} to {instant(last)}"
-    detail = f" — {_say(marks[0].detail, 240)}" if count == 1 and marks[0].detail else ""
+    detail = f" — {line(marks[0].detail, 240)}" if count == 1 and marks[0].detail else ""
     title = f"{when} · {plural(count, *WORDS[tone])} · {what}{detail}"
     return Group(scale.x((first + last) / 2), tone, count, first, last, what, title)
 
 
 def _lane(lane: Lane, groups: Sequence[Group], scale: _Scale, top: float, most: int) -> DrawnLane:
     events = [group for group in groups if group.tone == "event"]
-    bars = tuple(_bar(group, scale, most) for group in events)
+    # Where every event has its own mark, bars would tell nothing.
+    stacked = any(group.count > 1 for group in events)
+    bars = tuple(_bar(group, scale, most) for group in events) if stacked else ()
     return DrawnLane(
-        name=_say(lane.name, 44),
+        name=line(lane.name, 44),
         note=_note(lane.marks),
         top=top,
         band=top + _BAND,
-        strip=top + _STRIP if events else None,
-        bottom=top + (_LANE if events else _PLAIN_LANE),
+        strip=top + _STRIP,
+        bottom=top + (_LANE if stacked else _PLAIN_LANE),
         stretches=tuple(_stretch(span, scale) for span in lane.spans[:_SPANS]),
         groups=tuple(groups),
         bars=bars,
-        labels=tuple(_labels(groups)),
-        counts=tuple(_counts(bars)),
+        labels=tuple(labels(groups)),
+        counts=tuple(counts(bars)),
     )
 
 
@@ -228,42 +155,10 @@ def _bar(group: Group, scale: _Scale, most: int) -> Bar:
 
 def _stretch(span: Span, scale: _Scale) -> Stretch:
     start, end = scale.x(span.start), scale.x(span.end)
-    title = f"{instant(span.start)} to {instant(span.end)} · {_say(span.label, 240)}"
-    label = _say(span.label, 40)
-    fits = len(label) * _CHARACTER < end - start
+    title = f"{instant(span.start)} to {instant(span.end)} · {line(span.label, 240)}"
+    label = line(span.label, 40)
+    fits = len(label) * CHARACTER < end - start
     return Stretch(start, round(max(end - start, 2.0), 1), span.tone, title, label if fits else "")
-
-
-def _labels(groups: Iterable[Group]) -> Iterable[Label]:
-    """Names for the marks that tell the story, the gravest first, where there is room for them."""
-    taken: list[tuple[float, float]] = []
-    order: tuple[Tone, ...] = ("bad", "fault", "good", "note")
-    for group in sorted((g for g in groups if g.tone in order), key=lambda g: (order.index(g.tone), g.x)):
-        text = brief(group.what, 24) + (f" ×{group.count:,}" if group.count > 1 else "")
-        width = len(text) * _CHARACTER
-        anchor, left = "middle", group.x - width / 2
-        if left < _LEFT:
-            anchor, left = "start", group.x
-        elif left + width > _RIGHT:
-            anchor, left = "end", group.x - width
-        if left >= 0 and all(left > right or left + width < start for start, right in taken):
-            taken.append((left, left + width))
-            yield Label(group.x, anchor, text, group.tone)
-
-
-def _counts(bars: Sequence[Bar]) -> Iterable[Label]:
-    """`×40` beside the towers that stand out, the highest first, where there is room."""
-    taken: list[tuple[float, float]] = []
-    for bar in sorted((bar for bar in bars if bar.count >= 5), key=lambda bar: -bar.count)[:200]:
-        text = f"×{bar.count:,}"
-        width = len(text) * _CHARACTER
-        anchor, x, left = "start", bar.x + bar.width + 3, bar.x
-        if left + bar.width + width > _RIGHT:
-            anchor, x, left = "end", bar.x - 3, bar.x - width
-        span = (left - 4, left + bar.width + width + 4)
-        if all(span[0] > right or span[1] < start for start, right in taken):
-            taken.append(span)
-            yield Label(round(x, 1), anchor, text, "event")
 
 
 def _note(marks: Sequence[Mark]) -> str:

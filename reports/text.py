@@ -54,6 +54,11 @@ def brief(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def line(text: str, limit: int) -> str:
+    """`text` made visible, on one line of at most `limit` characters, in a time that its length does not matter to."""
+    return brief(visible(text[: limit + 1]), limit)
+
+
 def web_link(text: str) -> str | None:
     """`text` if it is an http or https address with a host and nothing invisible in it, else None."""
     if not text.isprintable() or " " in text:
