@@ -193,6 +193,8 @@ class Producer:
         if ending[0] is stored.records[-1]:
             self._publish(job, "stream_end", {"state": job.state})
         channel.close()
+        if self._store:
+            self._store.close(job.id)
 
 
 def timestamp(seconds: float) -> str:

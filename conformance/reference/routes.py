@@ -103,7 +103,7 @@ class Routes:
     async def _start(self, body: bytes, respond: Responder, cors: HeaderList) -> None:
         try:
             job = self._producer.start(msgspec.json.decode(body or b"{}", type=Work))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             await _error(respond, HTTPStatus.BAD_REQUEST, f"not a job: {error}", cors)
         except Unavailable as error:
             headers = [("retry-after", "1"), *cors]
@@ -147,8 +147,10 @@ class Routes:
                 await respond.start(HTTPStatus.OK, [*STREAM_HEADERS, *cors])
                 await respond.send(encode_event(retry=round(self._retry * 1000)))
                 await self._send(subscription, respond)
-                await respond.finish()
                 nursery.cancel_scope.cancel()
+        if subscription.overrun.is_set():
+            respond.abort()  # a proper end would say that this was all
+        await respond.finish()  # last: who sees the end finds the subscriber gone
 
     async def _send(self, subscription: Subscription, respond: Responder) -> None:
         while True:

@@ -87,6 +87,6 @@ class Store:
         try:
             work = msgspec.json.decode(first, type=Work)
             records = [msgspec.json.decode(line, type=Record) for line in lines]
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not the log of a job ({error}): move it away") from error
         return StoredJob(path.stem, work, records)

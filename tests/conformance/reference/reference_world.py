@@ -12,11 +12,12 @@ from fault_injection.network import Address, Connection, Network, SocketNetwork
 from fault_injection.virtual import VirtualNetwork
 
 
-def _run_virtually(main: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+def run_virtually(main: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+    """`trio.run` on a clock that jumps over every wait."""
     return trio.run(main, *args, **{**options, "clock": MockClock(autojump_threshold=0)})
 
 
-in_virtual_time = pytest.mark.trio(run=_run_virtually)
+in_virtual_time = pytest.mark.trio(run=run_virtually)
 """The test runs on a clock that jumps over every wait."""
 
 
@@ -39,10 +40,10 @@ async def read_all(connection: Connection) -> bytes:
     return b"".join([bytes(data) async for data in connection])
 
 
-async def read_until(connection: Connection, end: bytes) -> bytes:
-    """What comes until it ends so."""
+async def read_until(connection: Connection, expected: bytes) -> bytes:
+    """What comes until this is in it."""
     received = b""
-    while not received.endswith(end):
+    while expected not in received:
         data = await connection.receive_some()
         assert data, f"the stream ended after {received!r}"
         received += data
