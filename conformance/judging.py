@@ -1,6 +1,6 @@
 """Histories in, cases out. Pure: the same histories give the same verdicts, today and years later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,27 +15,32 @@ from reports.results import Case, Verdict
 
 _SEEN_IN_BYTES = frozenset({"http", "wire"})  # areas whose findings stand even where the record stops short
 
+_READ_AS_A_WHOLE = frozenset({"complete", "watched", "timeout"})
 
-def assumed_terms(histories: Iterable[History]) -> tuple[Terms | None, str]:
-    """The terms with what the streams themselves make unambiguous, and the assumption in words.
 
-    The first stream that was read as a whole decides; None and "" where nothing is to be assumed.
+def on_assumed_terms(histories: Mapping[str, History]) -> dict[str, History]:
+    """The histories, to be judged on terms that include what the streams themselves make unambiguous.
+
+    The first stream that was read as a whole decides for all.
     """
-    for history in histories:
-        for stream in history.streams:
-            if stream.how in {"complete", "dropped", "watched", "timeout"} and stream.events:
-                items = [each.item for each in stream.arrivals]
-                dialect, assumption = assume(history.terms.dialect, items)
-                if assumption:
-                    terms = msgspec.structs.replace(
-                        history.terms,
-                        dialect=dialect,
-                        declared=tuple(sorted({*history.terms.declared, *_declared_by(dialect)})),
-                        assumed=(*history.terms.assumed, assumption),
-                    )
-                    return terms, assumption
-                return None, ""
-    return None, ""
+    terms = next(filter(None, map(_assumed, histories.values())), None)
+    if terms is None:
+        return dict(histories)
+    return {name: history.on(terms) for name, history in histories.items()}
+
+
+def _assumed(history: History) -> Terms | None:
+    for stream in history.streams:
+        if stream.how in _READ_AS_A_WHOLE and stream.events:
+            dialect, assumption = assume(history.terms.dialect, [each.item for each in stream.arrivals])
+            if assumption:
+                return msgspec.structs.replace(
+                    history.terms,
+                    dialect=dialect,
+                    declared=tuple(sorted({*history.terms.declared, *_declared_by(dialect)})),
+                    assumed=(*history.terms.assumed, assumption),
+                )
+    return None
 
 
 def held(config: Config) -> frozenset[str]:
@@ -50,12 +55,15 @@ def _declared_by(dialect: Dialect) -> set[str]:
     return {key for key in keys if key.startswith("dialect.")}
 
 
-def judge(history: History, rules: Sequence[Rule], *, file: str | None = None) -> list[Case]:
-    """The cases of one history: every rule that has its scenario."""
+def judge(
+    history: History, rules: Sequence[Rule], *, file: str | None = None, name: str | None = None
+) -> list[Case]:
+    """The cases of one history: every rule that is judged in its scenario. `file` is where the history is kept;
+    `name` what the scenario is called in the results, where that is not its own name."""
     return [
-        _case(history, rule, judge_by(history, rule), file)
+        _case(history, rule, judge_by(history, rule), file, name or history.scenario)
         for rule in rules
-        if history.scenario in rule.scenarios or not history.scenario
+        if history.scenario in rule.scenarios
     ]
 
 
@@ -73,14 +81,14 @@ def judge_by(history: History, rule: Rule) -> Judgement:
     return judgement
 
 
-def _case(history: History, rule: Rule, judgement: Judgement, file: str | None) -> Case:
+def _case(history: History, rule: Rule, judgement: Judgement, file: str | None, name: str) -> Case:
     concluded = history.concluded
     failed = concluded is not None and concluded.outcome == "failed"
     return Case(
-        id=f"{history.scenario}/{rule.name}",
+        id=f"{name}/{rule.name}",
         rule=rule.name,
         level=rule.level,
-        scenario=history.scenario,
+        scenario=name,
         faults=tuple(describe(fault) for fault in history.began.plan.faults),
         verdict=Verdict.ERROR if failed else judgement.at(rule.level),
         reason=concluded.reason if failed and concluded else judgement.reason,

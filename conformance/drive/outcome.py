@@ -35,6 +35,13 @@ def how_it_failed(error: Exception) -> tuple[How, str]:
             return "protocol", f"not HTTP/1.1 as expected: {text}"
 
 
+def first_of(error: BaseException) -> BaseException:
+    """The first error in a group of groups; an error that is no group is itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _causes(error: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
     todo: list[BaseException] = [error]

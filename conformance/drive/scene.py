@@ -14,6 +14,7 @@ from conformance import __version__
 from conformance.config import Config
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.links import open_link
+from conformance.drive.outcome import first_of
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.history import Began, Concluded, History, Recorder, Terms, history
@@ -54,10 +55,19 @@ class Setting:
         return url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
-async def play(setting: Setting, scenario: Scenario, *, take: int = 1) -> History:
+async def play(
+    setting: Setting,
+    scenario: Scenario,
+    *,
+    take: int = 1,
+    keep: Callable[[History], None] = lambda _: None,
+    file: Path | None = None,
+) -> History:
     """Drive a scenario and give its history. `take` counts the times it is driven in one run.
 
-    Whatever the target does ends up in the history; a failure of the harness too, as its conclusion.
+    Whatever the target does ends up in the history; a failure of the harness too, as its conclusion. `keep`
+    gets the history also when driving is cancelled. `file` is where it is written, if not into the folder of
+    the setting.
     """
     terms = Terms(
         dialect=effective_dialect(setting.config.dialect),
@@ -78,7 +88,7 @@ async def play(setting: Setting, scenario: Scenario, *, take: int = 1) -> Histor
             terms=terms,
         ),
         zero=trio.current_time(),
-        file=_file(setting.histories, scenario.name, take),
+        file=_file(file or (setting.histories and setting.histories / file_name(scenario.name, take))),
         secrets=setting.secrets,
     )
     concluded = Concluded(outcome="interrupted", reason="the run was interrupted")
@@ -86,7 +96,9 @@ async def play(setting: Setting, scenario: Scenario, *, take: int = 1) -> Histor
         concluded = await _driven(setting, scenario, recorder, terms.dialect, take)
     finally:
         recorder.conclude(concluded)
-    return history(recorder.records)
+        played = history(recorder.records)
+        keep(played)
+    return played
 
 
 async def _driven(
@@ -132,27 +144,22 @@ async def _driven(
                     )
                 )
         except* Skipped as skipped:
-            concluded = Concluded(outcome="skipped", reason=str(_first(skipped)))
+            concluded = Concluded(outcome="skipped", reason=str(first_of(skipped)))
         except* (Unreached, ServerError, ToxiproxyError) as unreached:
-            concluded = Concluded(outcome="unreached", reason=str(_first(unreached)))
+            concluded = Concluded(outcome="unreached", reason=str(first_of(unreached)))
         except* Exception as failed:  # noqa: BLE001  (it is said in the results, as an error of ours)
-            concluded = Concluded(outcome="failed", reason=_where(_first(failed)))
+            concluded = Concluded(outcome="failed", reason=f"the harness failed: {described(failed)}")
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
     return concluded
 
 
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _where(error: BaseException) -> str:
-    """What broke in the harness, and the line of it: this is a bug to report."""
+def described(error: BaseException) -> str:
+    """What went wrong inside the harness, and the line of it."""
+    error = first_of(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"the harness failed: {type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _allowance(plan: Plan) -> float:
@@ -171,10 +178,8 @@ def _most(setting: Setting, allowance: float) -> float:
     return 3 * one + _OVERHEAD
 
 
-def _file(folder: Path | None, name: str, take: int) -> BinaryIO | None:
-    if folder is None:
-        return None
-    return (folder / file_name(name, take)).open("wb", buffering=0)
+def _file(path: Path | None) -> BinaryIO | None:
+    return None if path is None else path.open("wb", buffering=0)
 
 
 def file_name(scenario: str, take: int = 1) -> str:

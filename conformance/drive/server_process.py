@@ -31,7 +31,7 @@ class ServerProcess:
         command: Sequence[str],
         *,
         network: Network,
-        base: httpx.URL,
+        origin: str,
         ready: str | None,
         log: Path,
         patience: float,
@@ -39,7 +39,7 @@ class ServerProcess:
     ) -> None:
         self.command = tuple(command)
         self._network = network
-        self._base = base
+        self._origin = origin
         self._ready = ready
         self._log = log
         self._patience = patience
@@ -49,6 +49,16 @@ class ServerProcess:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The server runs inside the block, and nothing of it is left after."""
+        try:
+            await self.start()
+            yield
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.stop()
 
     async def start(self) -> None:
         """Start it and wait until it answers. Raises `ServerError`."""
@@ -109,14 +119,15 @@ class ServerProcess:
         await self._process.wait()
 
     async def _answers(self) -> bool:
-        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        url = httpx.URL(self._origin)
         try:
             if self._ready is None:
-                await (await self._network.connect(self._base.host, port)).aclose()
+                port = url.port or (443 if url.scheme == "https" else 80)
+                await (await self._network.connect(url.host, port)).aclose()
                 return True
             async with open_client(self._network, connect_timeout=1, verify=False) as client:
                 with trio.fail_after(2):
-                    return (await client.get(self._base.join(self._ready))).status_code < 500
+                    return (await client.get(url.join(self._ready))).status_code < 500
         except (OSError, httpx.HTTPError, trio.TooSlowError):
             return False
 
@@ -128,14 +139,3 @@ class ServerProcess:
         return (
             "; it printed:\n" + "\n".join(f"  {line}" for line in lines) if lines else "; it printed nothing"
         )
-
-
-@asynccontextmanager
-async def running(server: ServerProcess) -> AsyncIterator[ServerProcess]:
-    """The server runs inside, and nothing of it is left after."""
-    try:
-        await server.start()
-        yield server
-    finally:
-        with trio.CancelScope(shield=True):
-            await server.stop()

@@ -24,7 +24,7 @@ from conformance.config import (
 from conformance.dialect import Dialect
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
-from conformance.drive.subscription import Patience, Subscription, head_of
+from conformance.drive.subscription import Heard, Patience, Subscription, head_of
 from conformance.history import Chunk, Ended, How, Mark, Purpose, Recorder, Requested
 from conformance.history.redact import ALWAYS_SECRET
 from conformance.pointer import ABSENT, resolve
@@ -143,11 +143,12 @@ class Stage:
         headers: Mapping[str, str | None] | None = None,
         names: Mapping[str, str] | None = None,
         watch: float | None = None,
+        heard: Heard | None = None,
     ) -> AsyncIterator[Subscription]:
         """Open the event stream; on exit it is left, if it has not ended by then.
 
         `headers` are sent besides the configured ones; a value of None takes one out. `names` override the
-        captured ones. `watch` overrides the stage's (seconds).
+        captured ones. `watch` overrides the stage's (seconds). `heard` is told of every item as it arrives.
         """
         stream = self.config.target.stream
         request = self._request(
@@ -174,6 +175,7 @@ class Stage:
             reading=reader.read,
             patience=self._patience(watch),
             route=self.route,
+            heard=heard,
             leave_at_completion=leave_at_completion,
             verify=self.verify,
         )

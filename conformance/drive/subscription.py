@@ -15,6 +15,7 @@ from conformance.wire import Decoder, Event
 from fault_injection.network import Connection, Network
 
 Reading: TypeAlias = Callable[[Parsed], Dialect]
+Heard: TypeAlias = Callable[[Parsed, Role | None], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Patience:
 class Subscription:
     """A subscriber's connection while it lives. A scenario reads its fields, waits on it, and leaves.
 
-    `reading` answers with the dialect to read an item by; it is asked for every item, so it may learn.
+    `reading` answers with the dialect to read an item by; it is asked for every item, so it may learn. `heard`
+    is told of every item and its role.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Subscription:
         reading: Reading,
         patience: Patience,
         route: Route | None,
+        heard: Heard | None = None,
         leave_at_completion: bool = False,
         verify: bool = True,
     ) -> None:
@@ -65,6 +68,7 @@ class Subscription:
         self._reading = reading
         self._patience = patience
         self._route = route
+        self._heard = heard
         self._leave_at_completion = leave_at_completion
         self._verify = verify
         self._decoder = Decoder(limit=patience.body)
@@ -197,6 +201,8 @@ class Subscription:
         if isinstance(parsed.item, Event):
             self.events.append(parsed.item)
         role = self._role(parsed)
+        if self._heard is not None:
+            self._heard(parsed, role)
         if role in {Role.COMPLETION, Role.FAILURE} and not self.completed:
             self.completed = True
             self._mark("completion seen", parsed.item.data[:200] if isinstance(parsed.item, Event) else "")

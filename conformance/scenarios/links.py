@@ -23,6 +23,7 @@ sliced_bytes = scenario(
     plan=Plan((Slice(size=3, variation=2, gap=0.0),)),
 )(_read_to_the_end)
 
+
 @scenario(
     "buffering-middlebox",
     summary="A middlebox holds the bytes until 4 KiB are there or the stream closes, as nginx and gzip do.",

@@ -1,0 +1,70 @@
+"""`sse-conformance judge`: recorded histories, offline."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from conformance.cli.common import MISUSED, Failure, exit_code, out, read_config
+from conformance.cli.files import write
+from conformance.cli.summary import print_summary
+from conformance.config import Config
+from conformance.dialect import effective_dialect
+from conformance.history import History, HistoryError, Terms, load
+from conformance.judging import held
+from conformance.outcome import judge_recorded
+from conformance.rules import RULES
+
+EXAMPLES = """
+[bold]Examples[/]
+
+  sse-conformance judge sse-conformance-report/histories/*.jsonl
+
+  sse-conformance judge --config sse-conformance.toml recorded.jsonl   [dim]on other terms than it was recorded on[/]
+"""
+
+
+def judge_command(
+    files: Annotated[list[Path], typer.Argument(help="Histories, as `run` and `record` write them.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="Judge on the terms of this configuration, not on the recorded ones."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write the report into this folder.")
+    ] = None,
+) -> None:
+    """Judge recorded histories by the rules, offline; also those of a run that was killed."""
+    loaded = read_config(None, config) if config is not None else None
+    histories = [_load(path) for path in files]
+    if loaded is not None:
+        histories = [history.on(terms_of(loaded.config)) for history in histories]
+    named = {str(path): history for path, history in zip(files, histories, strict=True)}
+    ran = judge_recorded(named, RULES)
+    written: list[str] = []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [str(path) for path in write(folder, ran.results, ran.timelines)]
+    print_summary(out, ran.results, written)
+    raise typer.Exit(exit_code(ran.results))
+
+
+def terms_of(config: Config) -> Terms:
+    """What a configuration holds a subject to."""
+    return Terms(
+        dialect=effective_dialect(config.dialect),
+        expect=config.expect,
+        limits=config.limits,
+        declared=tuple(sorted(held(config))),
+    )
+
+
+def _load(path: Path) -> History:
+    try:
+        return load(path)
+    except HistoryError as error:
+        raise Failure(str(error), MISUSED) from error
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}", MISUSED) from error

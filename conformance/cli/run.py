@@ -1,0 +1,160 @@
+"""`sse-conformance run`: the main job."""
+
+import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+import typer
+
+from conformance.cli.common import (
+    MISUSED,
+    Failure,
+    apply_request,
+    err,
+    exit_code,
+    out,
+    read_config,
+)
+from conformance.cli.files import prepare, write
+from conformance.cli.interrupt import interruptible
+from conformance.cli.progress import progress
+from conformance.cli.summary import print_summary
+from conformance.config import Loaded
+from conformance.drive.target import built_in
+from conformance.job import Job, do
+from conformance.known_failures import KnownFailuresError, excuse, load_known_failures, unmatched
+from conformance.outcome import Run
+from conformance.rules import RULES
+from conformance.scenarios import SCENARIOS
+from reports.results import summarise
+from reports.text import visible
+
+EXAMPLES = """
+[bold]Examples[/]
+
+  sse-conformance run   [dim]the built-in reference producer, through the fault proxy[/]
+
+  sse-conformance run http://127.0.0.1:8000/events   [dim]any stream, nothing configured[/]
+
+  sse-conformance run --config sse-conformance.toml   [dim]a target described whole; its server may be started[/]
+
+  sse-conformance run --scenario 'resume-*' --rule 'resume.*'   [dim]only this[/]
+
+[bold]Exit codes[/]  0 conforms · 1 does not · 2 the call or the configuration is wrong ·
+3 not reached, nothing judged, or the harness failed · 130 interrupted
+"""
+
+
+def run_command(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            help="The event stream. Without it: the configuration of this folder, "
+            "or else the built-in reference producer."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A sse-conformance.toml or pyproject.toml.")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the report and the histories.")
+    ] = Path("sse-conformance-report"),
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="As curl has it.")
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option("--request", "-X", metavar="METHOD", help="As curl has it.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="BODY", help="As curl has it, but JSON unless said otherwise."),
+    ] = None,
+    duration: Annotated[
+        float, typer.Option(min=0.1, help="Seconds for which an endless stream is watched.")
+    ] = 30.0,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option("--scenario", "-s", help="Only scenarios that match, e.g. 'resume-*'; may be repeated."),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option("--rule", "-r", help="Only rules that match, e.g. 'http.*'; may be repeated."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Every random choice comes from it.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="A broken SHOULD fails the run.")] = False,
+    known_failures: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML: cases that are excused, each with a reason."),
+    ] = None,
+    toxiproxy: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Inject the faults with the Toxiproxy whose API is at this URL."),
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", "-k", help="Accept any TLS certificate.")] = False,
+) -> None:
+    """Drive a stream through faults, judge it, write the report.
+
+    Writes report.html, results.json, junit.xml, summary.md and the histories.
+    """
+    scenarios = tuple(each for each in SCENARIOS if _chosen(each.name, scenario))
+    rules = tuple(each for each in RULES if _chosen(each.name, rule))
+    if not scenarios:
+        raise Failure(
+            f"no scenario matches; there are: {', '.join(each.name for each in SCENARIOS)}", MISUSED
+        )
+    if not rules:
+        raise Failure("no rule matches; `sse-conformance rules` lists them", MISUSED)
+    try:
+        listed = load_known_failures(known_failures) if known_failures else ()
+    except KnownFailuresError as error:
+        raise Failure(str(error), MISUSED) from error
+    except OSError as error:
+        raise Failure(f"{known_failures}: {error.strerror}", MISUSED) from error
+    given = read_config(url, config)
+    if given is not None:
+        given = apply_request(given, header, method, data)
+    histories = prepare(folder)
+    with tempfile.TemporaryDirectory(prefix="sse-conformance-") as state:
+        loaded = given or built_in(Path(state))
+        err.print(_announcement(loaded, url, len(scenarios)), highlight=False, markup=False)
+        job = Job(
+            loaded,
+            scenarios,
+            rules,
+            folder=folder,
+            histories=histories,
+            seed=seed,
+            duration=duration,
+            toxiproxy=toxiproxy,
+            verify=not insecure,
+        )
+        ran = trio.run(_interruptibly, job)
+    results = msgspec.structs.replace(ran.results, strict=strict)
+    if listed:
+        cases = excuse(results.cases, listed)
+        results = msgspec.structs.replace(results, cases=cases, summary=summarise(cases))
+        for entry in unmatched(cases, listed):
+            pattern = visible(entry.case or entry.rule or "")
+            err.print(f"note: the known failure {pattern!r} lists no case of this run", markup=False)
+    files = write(folder, results, ran.timelines)
+    print_summary(out, results, [str(path) for path in files])
+    raise typer.Exit(exit_code(results))
+
+
+async def _interruptibly(job: Job) -> Run:
+    async with interruptible() as stop:
+        with progress(err, len(job.scenarios)) as told:
+            return await do(job, told=told, stop=stop)
+
+
+def _announcement(loaded: Loaded, url: str | None, count: int) -> str:
+    what = url if url is not None else loaded.source
+    return f"driving {visible(what)}: {count} scenarios"
+
+
+def _chosen(name: str, patterns: Sequence[str] | None) -> bool:
+    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,116 @@
+"""Makes a configured target ready to be driven: starts its server if it has a command, finds it, reaches it."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import httpx
+import msgspec
+import trio
+
+from conformance.config import PORT, Config, Loaded, base_url, fill, load_config, url_port
+from conformance.drive.server_process import ServerProcess
+from fault_injection.network import Address, Network, SocketNetwork
+
+_START_PATIENCE = 30.0  # seconds for a server that the harness starts to become ready
+_TOKEN = "built-in-reference"
+
+
+class TargetError(Exception):
+    """The target could not be reached; the message says what happened, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class ReadyTarget:
+    """A target that answers at `origin`; `server` if the harness started it."""
+
+    origin: str
+    server: ServerProcess | None
+
+
+def built_in(state: Path) -> Loaded:
+    """The reference producer as a target: a server process of its own, with its own configuration, and a token
+    that it wants to see. It keeps its jobs under `state`, so that they outlive it."""
+    with resources.as_file(resources.files("conformance.reference") / "sse-conformance.toml") as path:
+        loaded = load_config(path, environ={})
+    command = (
+        *(sys.executable, "-m", "conformance", "serve", "--port", "{port}"),
+        *("--state", str(state), "--token", _TOKEN),
+    )
+    target = loaded.config.target
+    headers = {"Authorization": f"Bearer {_TOKEN}"}
+    start, stream, status, cancel = (
+        each and msgspec.structs.replace(each, headers=headers)
+        for each in (target.start, target.stream, target.status, target.cancel)
+    )
+    target = msgspec.structs.replace(
+        target, url=None, command=command, start=start, stream=stream, status=status, cancel=cancel
+    )
+    config = msgspec.structs.replace(loaded.config, target=target)
+    return Loaded(config, loaded.secrets | {_TOKEN}, "the built-in reference")
+
+
+def address_of(origin: str) -> Address:
+    """Host and port of an origin."""
+    url = httpx.URL(origin)
+    return url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+@asynccontextmanager
+async def ready(config: Config, network: Network, *, log: Path) -> AsyncIterator[ReadyTarget]:
+    """The target, started if it has a command, reached in any case. What the server prints goes to `log`.
+
+    Raises `ServerError` where it does not start, `TargetError` where it cannot be reached.
+    """
+    if config.target.command is None:
+        origin = base_url(config.target)
+        await _reach(network, origin, config.limits.connect)
+        yield ReadyTarget(origin, None)
+        return
+    port = url_port(config.target) or await _free_port()
+    origin = base_url(config.target, port)
+    server = ServerProcess(
+        [fill(part, {PORT: str(port)}) for part in config.target.command],
+        network=network,
+        origin=origin,
+        ready=config.target.ready,
+        log=log,
+        patience=_START_PATIENCE,
+        stop_patience=config.limits.shutdown,
+    )
+    async with server.running():
+        yield ReadyTarget(origin, server)
+
+
+async def _free_port() -> int:
+    listener = await SocketNetwork().listen()
+    await listener.aclose()
+    return listener.address[1]
+
+
+async def _reach(network: Network, origin: str, limit: float) -> None:
+    host, port = address_of(origin)
+    try:
+        with trio.fail_after(limit):
+            connection = await network.connect(host, port)
+        await connection.aclose()
+    except trio.TooSlowError:
+        raise TargetError(
+            f"{host}:{port} did not answer within {limit:g} s (limits.connect). "
+            "Is the address right, and is it reachable from here?"
+        ) from None
+    except OSError as error:
+        raise TargetError(_why_not(host, port, error)) from error
+
+
+def _why_not(host: str, port: int, error: OSError) -> str:
+    cause = error.__cause__
+    causes = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (error,)
+    if any(isinstance(each, ConnectionRefusedError) for each in causes):
+        return f"{host}:{port} refused the connection: nobody listens there. Is the server running?"
+    first = causes[0]
+    said = first.strerror if isinstance(first, OSError) and first.strerror else str(first)
+    return f"{host}:{port} cannot be reached: {said}"

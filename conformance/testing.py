@@ -1,0 +1,285 @@
+"""For people's own tests: a fault proxy in front of any address, a recording client, and an assertion.
+
+All of it is synchronous and runs trio in a thread of its own, so it goes with pytest-asyncio, anyio, a live
+server in a thread, or nothing at all. As fixtures: `sse_proxy`, `sse_record`.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+import trio
+
+from conformance.config import Config, Expect, Limits, Loaded, config_for_url, literal
+from conformance.dialect import Dialect, effective_dialect
+from conformance.drive.scene import Setting, play
+from conformance.drive.stage import Stage
+from conformance.drive.target import ready
+from conformance.history import History
+from conformance.judging import held, judge, on_assumed_terms
+from conformance.rules import RULES
+from conformance.scenarios import Scenario
+from conformance.triggers import triggers
+from fault_injection.faults import Fault, Plan
+from fault_injection.link import Fired
+from fault_injection.network import Address, SocketNetwork
+from fault_injection.observer import Observer
+from fault_injection.proxy import open_proxy
+from reports.results import Case, Verdict
+
+__all__ = ["FaultProxies", "FaultProxy", "Record", "assert_conforms", "record"]
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class FaultProxy(Observer):
+    """A running proxy. `fired` grows while faults act."""
+
+    address: Address
+    fired_faults: list[Fired] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """`http://` and the address; put the path behind it."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    def fired(self, connection: int, fired: Fired) -> None:
+        self.fired_faults.append(fired)
+
+    def refused(self, attempt: int, peer: Address, fired: Fired) -> None:
+        self.fired_faults.append(fired)
+
+
+class FaultProxies:
+    """Starts fault proxies, each in a thread, and closes them all at the end of the block."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def __call__(
+        self, upstream: str | Address, *faults: Fault, dialect: Dialect | None = None, seed: int = 0
+    ) -> FaultProxy:
+        """A proxy to `upstream` ("host:port", a URL, or a pair) with these faults.
+
+        `dialect` tells what a `completion` trigger waits for. Raises `ValueError` for an address that is none.
+        """
+        proxy = FaultProxy(("", 0))
+        known = triggers(effective_dialect(dialect or Dialect()))
+        target = _address(upstream)
+
+        async def serve(task_status: trio.TaskStatus[None]) -> None:
+            async with open_proxy(
+                SocketNetwork(),
+                upstream=target,
+                plan=Plan(faults),
+                rng=random.Random(seed),
+                triggers=known,
+                observer=proxy,
+            ) as running:
+                proxy.address = running.address
+                task_status.started()
+                await trio.sleep_forever()
+
+        self._stack.enter_context(_InThread(serve))
+        return proxy
+
+
+class _InThread:
+    """Runs an async function in a thread of its own until the block ends. What it raises is raised here."""
+
+    def __init__(self, serve: Callable[..., Awaitable[None]]) -> None:
+        self._serve = serve
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._scope: trio.CancelScope | None = None
+        self._thread = threading.Thread(target=self._run, name="sse-conformance", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None and self._scope is not None and self._thread.is_alive():
+            self._token.run_sync_soon(self._scope.cancel)
+        self._thread.join()
+
+    def _run(self) -> None:
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                self._token = trio.lowlevel.current_trio_token()
+                self._scope = nursery.cancel_scope
+                await nursery.start(self._serve)
+                self._ready.set()
+
+        try:
+            trio.run(main)
+        except BaseException as error:  # noqa: BLE001  (handed to the thread that waits)
+            self._error = error
+        finally:
+            self._ready.set()
+
+
+@dataclass(frozen=True)
+class Record:
+    """Reads streams and gives their histories, which are kept in `folder`."""
+
+    folder: Path
+
+    def __call__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        duration: float = 30.0,
+        dialect: Dialect | None = None,
+        expect: Expect | None = None,
+        limits: Limits | None = None,
+        file: str = "stream.jsonl",
+    ) -> History:
+        """See `record`."""
+        return record(
+            url,
+            headers=headers,
+            duration=duration,
+            dialect=dialect,
+            expect=expect,
+            limits=limits,
+            file=self.folder / file,
+        )
+
+
+def record(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    duration: float = 30.0,
+    dialect: Dialect | None = None,
+    expect: Expect | None = None,
+    limits: Limits | None = None,
+    file: Path | None = None,
+) -> History:
+    """Read the event stream at `url` until it ends, or for `duration` seconds, and give its history.
+
+    `dialect`, `expect` and `limits` are what it is judged by later. Raises `ConfigError` for a URL that is none,
+    `TargetError` where nobody answers; whatever the server does then is in the history.
+    """
+    loaded = config_for_url(url)
+    target = loaded.config.target
+    stream = msgspec.structs.replace(
+        target.stream, headers={name: literal(value) for name, value in (headers or {}).items()}
+    )
+    config = Config(
+        target=msgspec.structs.replace(target, stream=stream),
+        dialect=dialect or Dialect(),
+        expect=expect or Expect(),
+        limits=limits or Limits(),
+    )
+
+    async def main() -> History:
+        return await _record(Loaded(config, loaded.secrets, loaded.source), duration, file)
+
+    return _in_own_thread(lambda: trio.run(main))
+
+
+async def _record(loaded: Loaded, duration: float, file: Path | None) -> History:
+    network, config = SocketNetwork(), loaded.config
+
+    async def read(stage: Stage) -> None:
+        async with stage.subscribe(watch=duration) as subscriber:
+            await subscriber.finished()
+
+    async with ready(config, network, log=Path("/dev/null")) as target:
+        setting = Setting(
+            network=network,
+            config=config,
+            origin=target.origin,
+            seed=0,
+            duration=duration,
+            declared=held(config),
+            secrets=loaded.secrets,
+            wall=time.time,
+        )
+        return await play(setting, Scenario("subscribe", "", read), file=file)
+
+
+def assert_conforms(history: History, rules: str = "*", *, strict: bool = False) -> None:
+    """Assert that a history breaks none of the rules whose names match, e.g. `"completion.*"`.
+
+    Raises `AssertionError` with what was seen and how to mend it; also where not one rule could be judged. A
+    broken SHOULD counts only if `strict`.
+    """
+    chosen = [rule for rule in RULES if fnmatchcase(rule.name, rules)]
+    assert chosen, f"no rule matches {rules!r}"
+    (history,) = on_assumed_terms({"": history}).values()
+    cases = judge(history, chosen)
+    bad = {Verdict.FAIL, Verdict.ERROR, *({Verdict.WARN} if strict else ())}
+    broken = [case for case in cases if case.verdict in bad]
+    mends = {rule.name: rule.mend for rule in chosen}
+    assert not broken, "\n\n".join(explain(case, mends[case.rule]) for case in broken)
+    assert any(case.verdict in {Verdict.PASS, Verdict.WARN} for case in cases), (
+        "nothing was judged: " + "; ".join(dict.fromkeys(f"{case.rule}: {case.reason}" for case in cases))
+    )
+
+
+def explain(case: Case, mend: str) -> str:
+    """A broken case in words: what, where, and how to mend it."""
+    lines = [f"{case.verdict.value} {case.rule} ({case.level.value}) in {case.scenario}: {case.reason}"]
+    for finding in case.findings:
+        lines.append(f"  {finding.message}")
+        for evidence in finding.evidence:
+            shown = {
+                key: value
+                for key, value in msgspec.structs.asdict(evidence).items()
+                if value not in (None, "")
+            }
+            lines.append("    " + ", ".join(f"{key}={value!r}" for key, value in shown.items()))
+    return "\n".join([*lines, f"  mend: {mend}"])
+
+
+def _in_own_thread(function: Callable[[], _T]) -> _T:
+    """The test may be running in an event loop of its own."""
+    answers: list[_T] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            answers.append(function())
+        except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="sse-conformance")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0]
+
+
+def _address(upstream: str | Address) -> Address:
+    if isinstance(upstream, tuple):
+        return upstream
+    host, _, port = upstream.rpartition("://")[2].partition("/")[0].rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"an upstream is HOST:PORT or a URL with a port, not {upstream!r}")
+    return host.strip("[]"), int(port)
