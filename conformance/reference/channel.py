@@ -71,20 +71,33 @@ class Subscription:
 class Channel:
     """A log of events that is read by any number of subscribers.
 
-    `keep` is how many records are kept for replay. A subscriber that has let `buffer` records pile up since
-    it joined is dropped and never waited for; it can come back and resume by its last event ID as long as
-    the log still goes back that far, so `buffer` is at most `keep`.
+    The last `keep` records are kept for replay, fewer where their data has more than `keep_size` characters.
+    A subscriber that has let `buffer` records pile up since it joined is dropped and never waited for; it can
+    come back and resume by its last event ID as long as the log still goes back that far, so `buffer` is at
+    most `keep`.
     """
 
-    def __init__(self, *, keep: int = 10_000, buffer: int = 1_000, records: Iterable[Record] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        keep: int = 10_000,
+        keep_size: int = 16 * 2**20,
+        buffer: int = 1_000,
+        records: Iterable[Record] = (),
+    ) -> None:
         if not 0 < buffer <= keep:
             raise ValueError(f"buffer must be between 1 and keep ({keep}), not {buffer}")
         self.subscriptions: set[Subscription] = set()
         self.closed = False
         self.changed = trio.Event()  # replaced by a new one at every change
-        self._log = deque(records, maxlen=keep)
+        self.last_id = 0
+        self._log: deque[Record] = deque()
+        self._size = 0
+        self._keep = keep
+        self._keep_size = keep_size
         self._buffer = buffer
-        self.last_id = self._log[-1].id if self._log else 0
+        for record in records:
+            self._append(record)
 
     def publish(self, record: Record) -> None:
         """Append an event. Never waits for anybody.
@@ -93,8 +106,7 @@ class Channel:
         """
         if self.closed or record.id != self.last_id + 1:
             raise ValueError(f"event {record.id} cannot follow {self.last_id}{' (closed)' * self.closed}")
-        self._log.append(record)
-        self.last_id = record.id
+        self._append(record)
         for subscription in self.subscriptions:
             if subscription.behind > self._buffer or subscription.taken + 1 < self._log[0].id:
                 subscription.overrun.set()
@@ -121,6 +133,13 @@ class Channel:
         if id >= self.last_id:
             return None
         return self._log[id + 1 - self._log[0].id]
+
+    def _append(self, record: Record) -> None:
+        self._log.append(record)
+        self._size += len(record.data)
+        self.last_id = record.id
+        while len(self._log) > self._keep or (self._size > self._keep_size and len(self._log) > 1):
+            self._size -= len(self._log.popleft().data)
 
     def wake(self) -> None:
         """Let waiting subscribers look again."""

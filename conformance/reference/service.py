@@ -134,7 +134,7 @@ async def serve_reference(
     `on_ready` is told the URL. Job ids cannot be guessed, unless `rng` makes them repeatable.
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
+        async with open_background() as nursery:
             ids = rng or random.SystemRandom()
             async with open_service(
                 SocketNetwork(), host=host, port=port, options=options, rng=ids

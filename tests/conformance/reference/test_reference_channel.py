@@ -137,6 +137,17 @@ async def test_a_reader_whose_next_record_is_forgotten_is_dropped() -> None:
 
 
 @in_virtual_time
+async def test_the_log_is_bounded_in_size_too() -> None:
+    channel = Channel(keep_size=100)
+    for id in range(1, 6):
+        channel.publish(Record(id, "progress", "x" * 40))
+    assert await take_some(channel.subscribe(), 2) == [4, 5]
+    channel.publish(Record(6, "progress", "x" * 1000))
+    channel.close()
+    assert await take_all(channel.subscribe()) == [6]
+
+
+@in_virtual_time
 async def test_a_cancelled_wait_loses_nothing() -> None:
     channel = Channel()
     with channel.subscribe() as subscription:
