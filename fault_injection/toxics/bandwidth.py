@@ -18,10 +18,10 @@ class BandwidthToxic(Delaying):
         self._free = setting.born  # when the line is free again
 
     def schedule(self, item: Item, now: float) -> Iterable[tuple[float, Item]]:
-        self._free = max(self._free, now)
         if not isinstance(item, bytes):
-            yield self._free, item
+            yield now, item
             return
+        self._free = max(self._free, now)
         self.report_once(now, f"held to {self._rate:g} bytes/s")
         for start in range(0, len(item), self._piece):
             piece = item[start : start + self._piece]

@@ -72,7 +72,10 @@ class Toxic(ABC):
 
 
 class Delaying(Toxic):
-    """A toxic that only delays: each item gets a time at which it comes out. Order is kept."""
+    """A toxic that only delays: each item gets a time at which it comes out.
+
+    Order is kept: an item whose time comes before that of the item before it comes out with that one.
+    """
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -80,7 +83,7 @@ class Delaying(Toxic):
 
     @abstractmethod
     def schedule(self, item: Item, now: float) -> Iterable[tuple[float, Item]]:
-        """The item, whole or in pieces, each with its time; times never go back."""
+        """The item, whole or in pieces, each with its time."""
 
     def push(self, item: Item, now: float) -> Iterable[Item]:
         for entry in self.schedule(item, now):

@@ -16,7 +16,7 @@ class SliceToxic(Delaying):
 
     def schedule(self, item: Item, now: float) -> Iterable[tuple[float, Item]]:
         if not isinstance(item, bytes):
-            yield max(now, self._last or now), item
+            yield now, item
             return
         fault = self._fault
         start = 0

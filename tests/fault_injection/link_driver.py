@@ -45,38 +45,44 @@ class Outcome:
         return [action for _, action in self.actions if isinstance(action, Fired)]
 
 
-def make_link(*faults: Fault, seed: int = 0, connection: int = 0, triggers: Triggers | None = None) -> Link:
+def make_link(
+    *faults: Fault,
+    seed: int = 0,
+    connection: int = 0,
+    triggers: Triggers | None = None,
+    born: float = BORN,
+) -> Link:
     plan = Plan(faults)
-    return Link(plan, connection=connection, rng=random.Random(seed), now=BORN, triggers=triggers)
+    return Link(plan, connection=connection, rng=random.Random(seed), now=born, triggers=triggers)
 
 
-def feed(link: Link, fed: Fed) -> None:
+def feed(link: Link, fed: Fed, born: float = BORN) -> None:
     if isinstance(fed.what, bytes):
-        link.receive(fed.direction, fed.what, BORN + fed.time)
+        link.receive(fed.direction, fed.what, born + fed.time)
     elif fed.what == "fin":
-        link.receive_eof(fed.direction, BORN + fed.time)
+        link.receive_eof(fed.direction, born + fed.time)
     else:
-        link.receive_reset(fed.direction, BORN + fed.time)
+        link.receive_reset(fed.direction, born + fed.time)
 
 
-def drive(link: Link, feeds: list[Fed], *, until: float | None = None) -> Outcome:
+def drive(link: Link, feeds: list[Fed], *, until: float | None = None, born: float = BORN) -> Outcome:
     """Feed in order of time, advance exactly when the link asks for it, then go on until it asks no more."""
     actions: list[tuple[float, Action]] = []
 
     def advance(now: float) -> None:
-        actions.extend((round(now - BORN, 9), action) for action in link.advance(now))
+        actions.extend((round(now - born, 9), action) for action in link.advance(now))
 
     def go_on(until: float | None) -> None:
         steps = 0
-        while (now := link.next_time()) is not None and (until is None or now <= BORN + until):
+        while (now := link.next_time()) is not None and (until is None or now <= born + until):
             advance(now)
             steps += 1
             assert steps < 1_000_000, "the link never comes to rest"
 
-    advance(BORN)
+    advance(born)
     for fed in feeds:
         go_on(fed.time)
-        feed(link, fed)
-        advance(BORN + fed.time)
+        feed(link, fed, born)
+        advance(born + fed.time)
     go_on(until)
     return Outcome(link, actions)

@@ -299,6 +299,16 @@ def test_a_slow_link_wants_no_more_until_it_has_drained() -> None:
     assert link.backlog("downstream") == pytest.approx(32 * 1024, rel=0.1)
 
 
+def test_a_long_line_holds_much_but_not_anything() -> None:
+    link = make_link(Latency(delay=1))
+    link.receive("downstream", bytes(500_000), BORN)
+    assert not link.full("downstream")
+    link.receive("downstream", bytes(1_000_000), BORN)
+    assert link.full("downstream")
+    link.advance(BORN + 1)
+    assert not link.full("downstream")
+
+
 def test_a_buffer_always_wants_more_however_large_it_is() -> None:
     link = make_link(Buffer(size=10_000_000))
     link.receive("downstream", bytes(9_999_999), BORN)

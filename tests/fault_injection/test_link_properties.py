@@ -1,12 +1,14 @@
 """What holds on a link whatever the plan and whatever its senders do."""
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from link_driver import BORN, Fed, Outcome, What, drive, feed, make_link
 
 from fault_injection import strategies
 from fault_injection.faults import AtBytes, Direction, Disconnect, Ending, Latency, Plan
 from fault_injection.link import DIRECTIONS, Action, Fired, Send, SendEof
+
+PATIENT = settings(deadline=None)  # the machine may be busy
 
 LOSSLESS = strategies.plans(kinds=strategies.LOSSLESS, most_bytes=200, most_seconds=3)
 ANY = strategies.plans(most_faults=4, most_bytes=200, most_seconds=3)
@@ -38,6 +40,7 @@ def run(plan: Plan, feeds: list[Fed], seed: int = 0) -> Outcome:
     return drive(make_link(*plan.faults, seed=seed), feeds)
 
 
+@PATIENT
 @given(LOSSLESS, conversations(), st.integers())
 def test_what_goes_in_comes_out_in_order_and_then_the_end(plan: Plan, feeds: list[Fed], seed: int) -> None:
     out = run(plan, feeds, seed)
@@ -49,6 +52,7 @@ def test_what_goes_in_comes_out_in_order_and_then_the_end(plan: Plan, feeds: lis
     assert out.link.over
 
 
+@PATIENT
 @given(LOSSLESS, conversations(), st.integers())
 def test_nothing_comes_out_early(plan: Plan, feeds: list[Fed], seed: int) -> None:
     out = run(plan, feeds, seed)
@@ -68,6 +72,7 @@ def test_nothing_comes_out_early(plan: Plan, feeds: list[Fed], seed: int) -> Non
         assert all(o >= i + least - 1e-6 for i, o in zip(arrived, left, strict=True))
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers())
 def test_every_connection_comes_to_its_end(plan: Plan, feeds: list[Fed], seed: int) -> None:
     out = run(plan, feeds, seed)
@@ -78,6 +83,7 @@ def test_every_connection_comes_to_its_end(plan: Plan, feeds: list[Fed], seed: i
         assert [len(out.eof(direction)) for direction in DIRECTIONS] == [1, 1]
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers())
 def test_bytes_may_be_lost_but_neither_made_up_nor_moved(plan: Plan, feeds: list[Fed], seed: int) -> None:
     out = run(plan, feeds, seed)
@@ -86,6 +92,7 @@ def test_bytes_may_be_lost_but_neither_made_up_nor_moved(plan: Plan, feeds: list
         assert all(byte in rest for byte in out.data(direction))
 
 
+@PATIENT
 @given(
     before=strategies.plans(
         kinds=strategies.LOSSLESS, most_bytes=100, most_seconds=1, directions=["downstream"]
@@ -113,11 +120,13 @@ def test_a_cut_leaves_exactly_the_prefix(
     assert f"cut after {offset} bytes" in [fired.detail for fired in out.fired()]
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers())
 def test_the_same_seed_gives_the_same_actions(plan: Plan, feeds: list[Fed], seed: int) -> None:
     assert run(plan, feeds, seed).actions == run(plan, feeds, seed).actions
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers(), st.data())
 def test_a_late_call_changes_nothing_but_when_it_is_told(
     plan: Plan, feeds: list[Fed], seed: int, data: st.DataObject
@@ -135,6 +144,7 @@ def test_a_late_call_changes_nothing_but_when_it_is_told(
     assert late == punctual
 
 
+@PATIENT
 @given(LOSSLESS, conversations(), st.integers(), st.sampled_from(DIRECTIONS))
 def test_how_the_directions_interleave_changes_neither(
     plan: Plan, feeds: list[Fed], seed: int, first_served: Direction
@@ -147,6 +157,7 @@ def test_how_the_directions_interleave_changes_neither(
         assert first.eof(direction) == second.eof(direction) == alone.eof(direction)
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers())
 def test_what_fired_is_in_the_plan_and_in_its_time(plan: Plan, feeds: list[Fed], seed: int) -> None:
     for at, action in run(plan, feeds, seed).actions:
@@ -155,6 +166,7 @@ def test_what_fired_is_in_the_plan_and_in_its_time(plan: Plan, feeds: list[Fed],
             assert action.time == BORN + at or abs(action.time - BORN - at) < 1e-6
 
 
+@PATIENT
 @given(ANY, conversations(resets=True), st.integers())
 def test_nothing_is_sent_after_an_end(plan: Plan, feeds: list[Fed], seed: int) -> None:
     ended: set[Direction] = set()
