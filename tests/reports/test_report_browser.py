@@ -135,6 +135,13 @@ def test_a_cell_of_the_matrix_opens_its_cases(page: Page) -> None:
     assert 0 <= box["y"] < 900
 
 
+def test_a_link_to_a_closed_case_opens_it(page: Page) -> None:
+    case = page.locator("#case-cancel-http.proxy-buffering".replace(".", "\\."))
+    assert case.get_attribute("open") is None
+    page.evaluate("location.hash = '#case-cancel-http.proxy-buffering'")
+    page.wait_for_function("document.getElementById('case-cancel-http.proxy-buffering').open", timeout=5_000)
+
+
 def test_arrow_keys_read_out_the_marks(page: Page) -> None:
     scenario = page.locator("#scenario-buffering-proxy")
     scenario.locator("[data-timeline]").focus()

@@ -121,6 +121,15 @@ def test_every_link_in_the_page_has_its_place_and_every_place_one_name() -> None
         assert {name for value in page.values(attribute) for name in value.split()} <= set(ids)
 
 
+def test_names_that_differ_only_in_signs_have_places_of_their_own() -> None:
+    (case, *_) = every("a.b").cases
+    names = ("cut once", "cut-once", "CUT ONCE", "漢字", "仮名", "")
+    cases = tuple(msgspec.structs.replace(case, scenario=name, rule=f"x.{name}") for name in names)
+    ids = Document(render_html(Results(target="t", seed=0, cases=cases), {})).values("id")
+    assert len(set(ids)) == len(ids)
+    assert sum(name.startswith("scenario-cut-once") for name in ids) == 6  # each with its title
+
+
 def test_every_cell_of_the_matrix_leads_to_its_cases() -> None:
     html = render_html(sample(), {})
     body = html[html.index("<tbody>") : html.index("</tbody>")]

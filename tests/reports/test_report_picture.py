@@ -22,6 +22,17 @@ def test_a_burst_is_one_tower_with_its_number_and_a_steady_stream_is_a_carpet() 
     assert not steady_lane.counts
 
 
+def test_a_higher_tower_is_a_greater_burst() -> None:
+    marks = [
+        Mark(time, "event", "e") for time, count in ((1.0, 1), (3.0, 10), (7.0, 1_000)) for _ in range(count)
+    ]
+    (lane,) = draw(Timeline("bursts", 10.0, (Lane("one", tuple(marks)),))).lanes
+    one, few, many = (bar.height for bar in lane.bars)
+    assert 2 < one < few / 1.5 < many / 3
+    assert many < lane.strip - lane.band
+    assert sorted(label.text for label in lane.counts) == ["×1,000", "×10"]
+
+
 def test_faults_and_broken_ends_stand_where_they_happened() -> None:
     picture = draw(resume())
     at = {group.tone: group for lane in picture.lanes for group in lane.groups}
