@@ -16,6 +16,7 @@ DEFAULT_LIMIT = 16 * 2**20
 """Bytes that one line, or the data, type and id of one event, may have."""
 
 _STEP = 64 * 2**10  # a chunk is decoded in steps of this size: lists of lines stay small
+_ONE = 4 * 2**10  # a chunk up to this size may be a single event, which is worth a try
 _ENDINGS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 
 
@@ -40,6 +41,7 @@ class Decoder:
         self.stopped = False
         """True once a limit was broken: further bytes are ignored."""
         self._limit = limit
+        self._one = min(limit, _ONE)
         self._reporter = Reporter()
         self._interpreter = Interpreter(limit, last_event_id, self._reporter)
         self._at = 0  # the bytes of the lines that were taken
@@ -67,15 +69,15 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Takes the next bytes of the stream and gives the items that they complete."""
-        if self._closed:
-            raise ValueError("the decoder was fed after close(): a new stream needs a new Decoder")
-        if self._calm is not None and len(data) <= self._limit:
-            interpreter = self._interpreter
-            event = one_event(data, self._calm, self._at, interpreter.last_event_id)
+        if self._calm is not None and len(data) <= self._one:
+            event = one_event(data, self._calm, self._at, self._interpreter.last_event_id)
             if event is not None:
-                interpreter.last_event_id = event.last_event_id
+                if event.id is not None:
+                    self._interpreter.last_event_id = event.id
                 self._at += len(data)
                 return [event]
+        if self._closed:
+            raise ValueError("the decoder was fed after close(): a new stream needs a new Decoder")
         items: list[Item] = []
         for at in range(0, len(data), _STEP):
             if self.stopped:
@@ -102,6 +104,7 @@ class Decoder:
                 self._at += len(self._pending)
                 self._pending = bytearray()
         self._closed = True
+        self._calm = None
         return items
 
     def _feed(self, data: bytes, items: list[Item]) -> None:
@@ -218,13 +221,15 @@ class Decoder:
                 self._take_lines(text[at:end].encode(), items)
                 at, start, last_event_id = end, self._at, interpreter.last_event_id
                 continue
-            block_id, type_, data = found.groups()
+            end = found.end()
+            after = start + (end - at if ascii_only else len(text[at:end].encode()))
+            block_id, type_, later_id, data = found.groups()
+            if later_id is not None:
+                block_id = later_id
             if block_id is not None:
                 last_event_id = block_id
             if "\n" in data:
-                data = join(data, shape.joint)
-            end = found.end()
-            after = start + (end - at if ascii_only else len(text[at:end].encode()))
+                data = join(data, shape)
             items.append(Event(type_ or "message", data, last_event_id, block_id, start, after - late))
             at, start = end, after
         self._at, interpreter.last_event_id = start, last_event_id

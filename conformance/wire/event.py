@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A dispatched event.
 
     `type` is the event type ("message" where the block named none), `data` its data, `last_event_id` the
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True):
     end: int = 0
 
 
-class Comment(msgspec.Struct, frozen=True):
+class Comment(msgspec.Struct, frozen=True, gc=False):
     """A line that begins with a colon; `text` is what follows the colon, unchanged."""
 
     text: str
@@ -33,7 +33,7 @@ class Comment(msgspec.Struct, frozen=True):
     end: int = 0
 
 
-class Reconnection(msgspec.Struct, frozen=True):
+class Reconnection(msgspec.Struct, frozen=True, gc=False):
     """A valid `retry` field: the new reconnection time in milliseconds."""
 
     milliseconds: int
@@ -50,12 +50,12 @@ class Defect(StrEnum):
     ID_NULL = "id-null"  # an id with U+0000 is ignored
     RETRY_NOT_DIGITS = "retry-not-digits"  # ignored
     UNTERMINATED = "unterminated"  # the stream ended inside a block, which is discarded
-    MIXED_LINE_ENDINGS = "mixed-line-endings"  # more than one of CRLF, LF, CR in one stream: legal, suspicious
+    MIXED_LINE_ENDINGS = "mixed-line-endings"  # CRLF, LF, CR: more than one of them; legal, suspicious
     NO_DATA = "no-data"  # a block with an event type and no data dispatches nothing
     TOO_LARGE = "too-large"  # over the decoder's limit: decoding stops here
 
 
-class Violation(msgspec.Struct, frozen=True):
+class Violation(msgspec.Struct, frozen=True, gc=False):
     """Bytes that break the format: what, where (`offset` in the stream), and an excerpt of them."""
 
     defect: Defect

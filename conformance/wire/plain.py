@@ -14,9 +14,9 @@ from conformance.wire.event import Event
 class Shape(NamedTuple):
     """Plain events whose lines all end in `ending`.
 
-    `block` matches one block with its empty line. Its groups are the last id, the last event type, and the
-    data: lines joined by `joint`, of which all but the first may begin with the space to remove. Its
-    quantifiers are possessive where they could meet again what they gave back, so that it takes linear time.
+    `block` matches one block with its empty line. Its groups are an id before the event type, the event type,
+    an id after it, and the data: lines joined by `joint`, of which all but the first may begin with the space
+    to remove. Its quantifiers are possessive where they could meet again what they gave back: linear time.
     """
 
     ending: bytes
@@ -30,7 +30,7 @@ class Shape(NamedTuple):
 def _shape(ending: str) -> Shape:
     value = f"[^{ending[0]}]*+"
     block = re.compile(
-        f"(?:id: ?+({value}){ending}|event: ?+({value}){ending})*"
+        f"(?:id: ?+({value}){ending})?(?:event: ?+({value}){ending})?(?:id: ?+({value}){ending})?"
         f"data: ?+({value}(?:{ending}data:{value})*+){ending}{ending}"
     )
     blank = 2 * ending
@@ -51,25 +51,26 @@ def is_uniform(text: str, shape: Shape) -> bool:
 
 def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Event | None:
     """The event of a chunk that is one plain block, as servers send them that flush each event."""
-    if not chunk.endswith(shape.blank):
+    tail = -len(shape.blank)
+    if chunk[tail:] != shape.blank:
         return None
-    tail = len(chunk) - len(shape.blank)
     end = start + len(chunk) - shape.late
     try:
-        if chunk.startswith(b"data: ") and chunk.find(b"\n") == tail + shape.late:
+        if chunk[:6] == b"data: ":
             data = chunk[6:tail].decode()
-            if "\r" in data or "\ufeff" in data:
-                return None
-            return Event("message", data, last_event_id, None, start, end)
+            if "\n" not in data and "\r" not in data and "\ufeff" not in data:
+                return Event("message", data, last_event_id, None, start, end)
         text = chunk.decode()
     except UnicodeDecodeError:
         return None
     found = shape.block.fullmatch(text)
     if found is None or "\0" in text or "\ufeff" in text or not is_uniform(text, shape):
         return None
-    block_id, type_, data = found.groups()
+    block_id, type_, later_id, data = found.groups()
+    if later_id is not None:
+        block_id = later_id
     if "\n" in data:
-        data = join(data, shape.joint)
+        data = join(data, shape)
     id_ = last_event_id if block_id is None else block_id
     return Event(type_ or "message", data, id_, block_id, start, end)
 
@@ -99,9 +100,9 @@ def data_events(
     return list(map(Event, repeat("message"), parts, repeat(last_event_id), repeat(None), starts, ends))
 
 
-def join(data: str, joint: str) -> str:
+def join(data: str, shape: Shape) -> str:
     """The data of a plain event that has more than one data line."""
-    first, *others = data.split(joint)
+    first, *others = data.split(shape.joint)
     return "\n".join([first, *(line[1:] if line.startswith(" ") else line for line in others)])
 
 
