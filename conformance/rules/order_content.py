@@ -1,0 +1,93 @@
+"""What tells events apart: their numbers, their ids, their content. Two deliveries of one event are equal."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+from conformance.dialect import Dialect, Role, sequence_of, stream_of
+from conformance.history import EventArrival, Exchange
+from conformance.pointer import ABSENT, resolve
+
+Content: TypeAlias = tuple[str, str]
+Identity: TypeAlias = tuple[object, ...]
+Number: TypeAlias = int | float
+
+_DIGITS = 18  # as for ids: longer is a name
+
+
+def told(stream: Exchange) -> tuple[EventArrival, ...]:
+    """The events of the stream but for heartbeats, which belong to the connection."""
+    return tuple(each for each in stream.events if each.role is not Role.HEARTBEAT)
+
+
+def content(dialect: Dialect, arrival: EventArrival) -> Content:
+    """Type and data; without the timestamp, which some servers set at every delivery anew."""
+    event, value = arrival.event, arrival.parsed.json
+    if dialect.timestamp is None or resolve(value, dialect.timestamp) is ABSENT:
+        return event.type, event.data
+    try:
+        return event.type, json.dumps(_without(value, dialect.timestamp), sort_keys=True)
+    except RecursionError:  # nested as no honest server nests
+        return event.type, event.data
+
+
+def _without(value: Any, pointer: str) -> Any:
+    """A JSON value with what the pointer leads to set to null; it must lead somewhere."""
+    head, _, rest = pointer[1:].partition("/")
+    name = head.replace("~1", "/").replace("~0", "~")
+    inner = None if not rest else _without(value[name if isinstance(value, dict) else int(name)], f"/{rest}")
+    if isinstance(value, dict):
+        return {**value, name: inner}
+    return [*value[: int(name)], inner, *value[int(name) + 1 :]]
+
+
+def number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
+    """The event's sequence number, also where digits stand in a string; text that is no number; or None."""
+    value = sequence_of(dialect, arrival.parsed)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
+        return int(value)
+    return value
+
+
+def lane(dialect: Dialect, arrival: EventArrival) -> str:
+    """What counts its numbers for itself: on a bus each stream may, if the events say whose they are."""
+    return "" if dialect.scope is not None else stream_of(dialect, arrival.parsed) or ""
+
+
+def label(dialect: Dialect, arrival: EventArrival) -> str:
+    """The event's name in a finding: its number or id, else its type."""
+    value = number(dialect, arrival)
+    if value is None:
+        value = arrival.event.id or None
+    return f"event {_short(value)}" if value is not None else f"the event at byte {arrival.event.offset}"
+
+
+def _short(value: Number | str) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def identity(dialect: Dialect, arrival: EventArrival) -> Identity:
+    """What two deliveries of one event have in common: number, id and content."""
+    return number(dialect, arrival), arrival.event.id, content(dialect, arrival)
+
+
+def identified(stream: Exchange) -> dict[Identity, EventArrival]:
+    """The stream's events by identity, in order, but for those that look like another one of them."""
+    listed = [(identity(stream.dialect, each), each) for each in told(stream)]
+    seen = Counter(key for key, _ in listed)
+    return {key: each for key, each in listed if seen[key] == 1}
+
+
+def excerpt(arrival: EventArrival, limit: int = 80) -> str:
+    """The beginning of the event's data."""
+    data = arrival.event.data
+    return data if len(data) <= limit else f"{data[:limit]}..."
+
+
+def listed(items: Iterable[str], most: int = 5) -> str:
+    """Some of the items in words."""
+    shown = list(items)
+    more = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {more} more" if more > 0 else "")

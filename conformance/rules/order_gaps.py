@@ -1,0 +1,196 @@
+"""Order: no event is missing in the middle of a connection.
+
+A jump in the numbers is not yet a gap: ids that are times, or that one counter gives to many streams, jump by
+right. So a jump counts only where something else says that an event is missing.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from conformance.dialect import Role
+from conformance.history import EventArrival, Exchange, History
+from conformance.rules.order_content import Number, excerpt, lane, listed, number, told
+from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
+from conformance.rules.scopes import READING
+from conformance.rules.streams import from_the_beginning, groups, is_shared, nothing_to_read, readable
+from reports.results import Finding
+
+_MOSTLY = 2 / 3  # of the steps: so many are even where a stream counts for itself
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Forward from one sequence number to the next on a connection."""
+
+    count: "_Count"
+    start: Number
+    end: Number
+    arrival: EventArrival
+
+    @property
+    def size(self) -> Number:
+        return round(self.end - self.start, 9)
+
+
+class _Count:
+    """What one connection counted: all numbers of one lane (see `order_content.lane`), as they came and sorted."""
+
+    def __init__(self, stream: Exchange, lane: str, arrivals: list[tuple[Number, EventArrival]]) -> None:
+        self.stream = stream
+        self.lane = lane
+        self.first = arrivals[0][0]
+        self.steps = [
+            _Step(self, start, end, arrival)
+            for (start, _), (end, arrival) in pairwise(arrivals)
+            if end > start  # steps back are `order.increasing`'s
+        ]
+        self.ways = {(step.start, step.end) for step in self.steps}
+        self._sorted = sorted({value for value, _ in arrivals})
+
+    def between(self, start: Number, end: Number) -> list[Number]:
+        """The numbers that came, before or after, between these two."""
+        return self._sorted[bisect_right(self._sorted, start) : bisect_left(self._sorted, end)]
+
+
+@rule(
+    "order.no-gap",
+    claim="No event is missing between two events of one connection.",
+    why="What is lost in the middle never comes again: the client goes on from the last id it saw, and the text "
+    "has a hole, or the state is wrong, and nobody is told.",
+    source="https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header",
+    mend="Do not drop events for a subscriber that reads slowly: end its connection, so that it comes back with "
+    "Last-Event-ID. Look for a queue that discards when it is full (maxsize with put_nowait, drop-oldest), for a "
+    "subscriber that is added after the backlog was read, and for an exception that skips one event.",
+    scenarios=READING,
+    needs=("dialect.sequence",),
+)
+def no_gap(history: History) -> Judgement:
+    streams = readable(history)
+    if not streams:
+        return nothing_to_read(history)
+    counts = [count for stream in streams for count in _counts(stream)]
+    steps = [step for count in counts for step in count.steps]
+    if not steps:
+        return _uncounted(streams)
+    siblings = {id(count): _siblings(history, count, counts) for count in counts}
+    usual = _usual(steps)
+    findings: list[Finding] = []
+    doubtful: list[_Step] = []
+    for step in steps:
+        others = siblings[id(step.count)]
+        missing = {value for each in others for value in each.between(step.start, step.end)}
+        missing -= set(step.count.between(step.start, step.end))  # those came, if not in order
+        if missing:
+            findings.append(_gap(step, f"another connection got {listed(map(str, sorted(missing)))}"))
+        elif step.size > usual and not _is_explained(history, step, others):
+            doubtful.append(step)
+    findings += [
+        _gap(step, reason) for step in doubtful if (reason := _why_lost(history, counts, steps, usual, step))
+    ]
+    if doubtful and not findings:
+        step = doubtful[0]
+        return inconclusive(
+            f"the numbers jump (from {step.start} to {step.end} on {step.count.stream.name}) and nothing tells "
+            "whether an event is missing: numbers that are times, or that several streams share, jump by right"
+        )
+    return settle(findings, len(steps), "steps")
+
+
+def _counts(stream: Exchange) -> Iterator[_Count]:
+    found: dict[str, list[tuple[Number, EventArrival]]] = {}
+    for each in told(stream):
+        value = number(stream.dialect, each)
+        if value is not None and not isinstance(value, str):
+            found.setdefault(lane(stream.dialect, each), []).append((value, each))
+    for name, arrivals in found.items():
+        yield _Count(stream, name, arrivals)
+
+
+def _uncounted(streams: Iterable[Exchange]) -> Judgement:
+    values = (number(stream.dialect, each) for stream in streams for each in told(stream))
+    word = next((value for value in values if isinstance(value, str)), None)
+    if word is not None:
+        return not_applicable(f"the sequence is no number: {word[:60]!r}")
+    return inconclusive("fewer than two events of a connection carry a sequence number")
+
+
+def _siblings(history: History, count: _Count, counts: Iterable[_Count]) -> list[_Count]:
+    """What other connections counted that are told the same."""
+    if not is_shared(history):
+        return []
+    group = next(
+        group for group in groups(readable(history)) if any(stream is count.stream for stream in group)
+    )
+    return [
+        each
+        for each in counts
+        if each is not count and each.lane == count.lane and any(each.stream is stream for stream in group)
+    ]
+
+
+def _usual(steps: Iterable[_Step]) -> Number:
+    """The size that most steps have."""
+    sizes = Counter(step.size for step in steps)
+    most = max(sizes.values())
+    return min(size for size, times in sizes.items() if times == most)
+
+
+def _is_explained(history: History, step: _Step, others: Iterable[_Count]) -> bool:
+    """Whether nothing was lost in a jump: what it leaves out came at another time, another connection jumped the
+    same way, or the connection got as many events as there are."""
+    expected = history.terms.expect.events
+    return (
+        bool(step.count.between(step.start, step.end))
+        or any((step.start, step.end) in each.ways for each in others)
+        or (expected is not None and _told(step.count.stream) >= expected)
+    )
+
+
+def _told(stream: Exchange) -> int:
+    """The events of the work, its completion included; what comes after that is not counted."""
+    return sum(each.role is not Role.END for each in told(stream))
+
+
+def _why_lost(
+    history: History, counts: Iterable[_Count], steps: list[_Step], usual: Number, jump: _Step
+) -> str:
+    """Why a jump is a loss for certain; "" where it is not.
+
+    Either the count of events says so, or the stream counts for itself by one even step: then it began at the
+    beginning, at 0 or at one step, and most steps are even.
+    """
+    stream = jump.count.stream
+    even = sum(step.size == usual for step in steps)
+    if jump.size % usual != 0 or even < max(2, _MOSTLY * len(steps)):
+        return ""
+    got, expected = _told(stream), history.terms.expect.events
+    if (
+        expected is not None
+        and stream.completed is not None
+        and got + round(jump.size / usual) - 1 <= expected
+        and from_the_beginning(history, stream)
+    ):
+        return f"the stream completed with {got} events of the {expected} that expect.events declares"
+    for count in counts:
+        if count.first in {0, usual} and from_the_beginning(history, count.stream):
+            return f"the numbers begin at {count.first} and {even} of {len(steps)} steps are {usual}"
+    return ""
+
+
+def _gap(step: _Step, reason: str) -> Finding:
+    return Finding(
+        f"on connection {step.count.stream.name} {step.end} follows {step.start}: {reason}",
+        (
+            evidence_at(
+                step.arrival.time,
+                step.count.stream.name,
+                offset=step.arrival.event.offset,
+                excerpt=excerpt(step.arrival),
+                expected=f"what comes next after {step.start}",
+                actual=str(step.end),
+            ),
+        ),
+    )

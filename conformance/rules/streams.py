@@ -1,0 +1,85 @@
+"""Which of a history's exchanges rules of streams look at, and which of them read one and the same stream."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from conformance.history import Exchange, History
+from conformance.rules.rule import Judgement, inconclusive, not_applicable
+
+Key: TypeAlias = tuple[object, ...]
+
+
+def readable(history: History) -> tuple[Exchange, ...]:
+    """The streams that a client would read as event streams; those that were answered otherwise are `http`'s."""
+    return tuple(stream for stream in history.streams if stream.is_event_stream)
+
+
+def nothing_to_read(history: History) -> Judgement:
+    """The judgement where nothing is `readable`, with the reason."""
+    heads = [stream.head for stream in history.streams if stream.head is not None]
+    if any(head.status == 200 for head in heads):
+        return not_applicable("the response is no event stream")
+    if heads:
+        return not_applicable(f"the stream was answered with status {heads[0].status}")
+    ended = next((stream.ended for stream in history.streams if stream.ended and stream.ended.detail), None)
+    return inconclusive(f"no response: {ended.detail}" if ended else "no response")
+
+
+def is_shared(history: History) -> bool:
+    """Whether several subscribers of one stream are told the same, as `expect.shared` has it."""
+    return "expect.shared" in history.terms.declared
+
+
+def same_stream(stream: Exchange) -> Key:
+    """What two requests have in common if they ask for the same stream."""
+    requested = stream.requested
+    return requested.method, requested.url, requested.body, tuple(sorted(requested.names.items()))
+
+
+def groups(streams: Iterable[Exchange]) -> tuple[tuple[Exchange, ...], ...]:
+    """The streams by what they ask for, in order."""
+    found: dict[Key, list[Exchange]] = {}
+    for stream in streams:
+        found.setdefault(same_stream(stream), []).append(stream)
+    return tuple(tuple(group) for group in found.values())
+
+
+def pairs(streams: Sequence[Exchange]) -> Iterable[tuple[Exchange, Exchange]]:
+    """Every two connections of different subscribers to the same stream, the earlier one first."""
+    for group in groups(streams):
+        for index, one in enumerate(group):
+            for other in group[index + 1 :]:
+                if one.requested.subscriber != other.requested.subscriber:
+                    yield one, other
+
+
+def resumes(stream: Exchange) -> bool:
+    """Whether the subscriber says that it has been there before."""
+    return stream.request_header("last-event-id") is not None
+
+
+def from_the_beginning(history: History, stream: Exchange) -> bool:
+    """Whether the subscriber was there when the stream began: nothing of it was seen before by anybody.
+
+    Without names of its own and without `expect.shared`, every request begins a stream.
+    """
+    if resumes(stream):
+        return False
+    if not stream.requested.names and not is_shared(history):
+        return True
+    asked = stream.requested.time
+    earlier = [
+        each
+        for each in history.streams
+        if each is not stream and same_stream(each) == same_stream(stream) and each.requested.time <= asked
+    ]
+    return not any(
+        (each.ended is not None and each.ended.time <= asked)
+        or any(event.left_server <= asked for event in each.all_events)
+        for each in earlier
+    )
+
+
+def room(history: History) -> float:
+    """Seconds that a busy machine may take for nothing; in virtual time nothing takes any."""
+    return 0.3 if history.began.clock == "real" else 0.0
