@@ -194,6 +194,10 @@ def test_long_hostile_words_do_not_widen_a_phones_page(browser: Browser, tmp_pat
         page.goto(path.as_uri())
         page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        name = page.locator(".matrix tbody th").bounding_box()
+        assert name is not None
+        assert name["width"] < 200  # or, standing still while the rest scrolls, it would cover the cells
+        page.locator(".matrix td a").click(timeout=5_000)
 
 
 # Every piece of text that can be seen, with its contrast to the ground it stands on (WCAG 2.2, 1.4.3).
