@@ -10,7 +10,7 @@ from conformance.cli.files import write
 from conformance.cli.summary import print_summary
 from conformance.config import Config
 from conformance.dialect import effective_dialect
-from conformance.history import History, HistoryError, Terms, load
+from conformance.history import History, HistoryError, StatusTerms, Terms, load
 from conformance.judging import held
 from conformance.outcome import judge_recorded
 from conformance.rules import RULES
@@ -57,6 +57,7 @@ def terms_of(config: Config) -> Terms:
         dialect=effective_dialect(config.dialect),
         expect=config.expect,
         limits=config.limits,
+        status=StatusTerms.of(config.target.status),
         declared=tuple(sorted(held(config))),
     )
 

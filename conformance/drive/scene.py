@@ -17,7 +17,7 @@ from conformance.drive.links import open_link
 from conformance.drive.outcome import first_of
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
-from conformance.history import Began, Concluded, History, Recorder, Terms, history
+from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
 from conformance.scenarios.scenario import Scenario
 from fault_injection.faults import Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network
@@ -73,6 +73,7 @@ async def play(
         dialect=effective_dialect(setting.config.dialect),
         expect=setting.config.expect,
         limits=setting.config.limits,
+        status=StatusTerms.of(setting.config.target.status),
         declared=tuple(sorted(setting.declared)),
     )
     recorder = Recorder(

@@ -16,6 +16,7 @@ from conformance.history.records import (
     Record,
     Relayed,
     Requested,
+    StatusTerms,
     Terms,
     schema,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Recorder",
     "Relayed",
     "Requested",
+    "StatusTerms",
     "Terms",
     "history",
     "load",

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from conformance.config import Expect, Limits
+from conformance.config import Expect, Limits, Status
 from conformance.dialect import Dialect
+from conformance.pointer import Pointer
 from fault_injection.faults import Fault, Plan
 
 VERSION = 1
@@ -36,16 +37,39 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="record", omi
     time: float = 0.0
 
 
+class StatusTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """How to read what the status endpoint answers (see `conformance.config.Status`)."""
+
+    pointer: Pointer | None = None
+    finished: tuple[str | int | bool, ...] = ()
+    cancelled: tuple[str | int | bool, ...] = ()
+    subscribers: Pointer | None = None
+
+    @classmethod
+    def of(cls, status: Status | None) -> "StatusTerms | None":
+        """What judging needs of it. Its path and headers stay out, for they may hold secrets."""
+        if status is None:
+            return None
+        return cls(
+            pointer=status.pointer,
+            finished=status.finished or (),
+            cancelled=status.cancelled or (),
+            subscribers=status.subscribers,
+        )
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the subject is held to: the configuration that judging needs, presets resolved.
 
     `declared` are the configuration keys that hold a value, e.g. `dialect.completion`. `assumed` says which
-    of them were recognised in the stream instead of being configured.
+    of them were recognised in the stream instead of being configured. `status` is None where no status
+    endpoint is configured.
     """
 
     dialect: Dialect = Dialect()
     expect: Expect = Expect()
     limits: Limits = Limits()
+    status: StatusTerms | None = None
     declared: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
 
