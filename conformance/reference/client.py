@@ -31,7 +31,7 @@ class Rejected(StreamError):
 
 
 class GaveUp(StreamError):
-    """Too many attempts in a row brought nothing; the cause is the last one's."""
+    """Too many attempts in a row brought nothing new; the cause is the last one's."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     miss what follows. If the connection breaks between the two, the client goes back for the end marker.
 
     Before it connects again the client waits for the reconnection time: `retry`, until the stream sets
-    another. It doubles with each further attempt that brings nothing, is kept between `min_wait` and
+    another. It doubles with each further attempt that brings nothing new, is kept between `min_wait` and
     `max_wait`, and is shortened by a random part of the share `jitter`, so that not all clients come at once.
     """
 
@@ -55,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     min_wait: float = 0.05
     max_wait: float = 30.0
     jitter: float = 0.0
-    attempts: int | None = None  # in a row that bring nothing, until it gives up; None: never
+    attempts: int | None = None  # in a row that bring nothing new, until it gives up; None: never
     head: float = 10.0  # from the request to the response head
     silence: float = 60.0  # without a byte, until the connection is taken for dead
     limit: int = DEFAULT_LIMIT  # bytes of one event
@@ -79,7 +79,7 @@ class EventSource:
         self._rng = rng
         self._last_event_id = last_event_id
         self._retry = policy.retry
-        self._failures = 0  # attempts in a row that brought no event
+        self._failures = 0  # attempts in a row that brought no new event
         self._completed = False
         self._done_by = float("inf")  # when not to wait for the server any longer
         self._ended = False  # the end marker was seen
@@ -116,7 +116,7 @@ class EventSource:
     async def _attempt(self) -> bool:
         """Connect and read. True: the stream is at its end; False: it has to be resumed."""
         self.connections += 1
-        self._failures += 1  # until it brings an event
+        self._failures += 1  # until it brings an event that is new
         broken: Exception | None = None
         try:
             with trio.fail_after(self._policy.head):
@@ -133,7 +133,7 @@ class EventSource:
         if self._completed and (broken is None or self._policy.end is None):
             return True
         if self._failures == self._policy.attempts:
-            raise GaveUp(f"{self._failures} attempts at {self._url} in a row brought nothing") from broken
+            raise GaveUp(f"{self._failures} attempts at {self._url} in a row brought nothing new") from broken
         return False
 
     def _request(self) -> httpx.Request:
@@ -176,10 +176,12 @@ class EventSource:
             await _finish(body)
 
     async def _deliver(self, event: Event) -> None:
-        self._failures = 0
         if event.id and self._is_repeated(event.id):
             return
+        self._failures = 0
+        offered = trio.current_time()
         await self._into.send(event)
+        self._done_by += trio.current_time() - offered  # the time that the reader takes is not the server's
         if self._policy.end and self._policy.end(event):
             self._ended = True
             self._done_by = min(self._done_by, trio.current_time() + self._policy.linger)

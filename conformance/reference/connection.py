@@ -61,7 +61,10 @@ class ServerConnection:
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=shared.limits.head)
 
     async def run(self) -> None:
-        """Serve until either side ends the connection; a response cut short ends in a reset."""
+        """Serve until either side ends the connection.
+
+        A response that was not finished ends in a reset: a clean end could make it look whole.
+        """
         orderly = False
         try:
             while await self._await_request():
@@ -162,8 +165,6 @@ class ServerConnection:
             failed = True
         if failed and self.http.our_state is h11.SEND_RESPONSE:
             await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)
-        elif failed:
-            response.abort()  # a clean end would make a cut response look whole
 
     async def _watch(self, scope: trio.CancelScope) -> None:
         """Cancel the application when the client goes. What it pipelines meanwhile is kept for later.

@@ -221,7 +221,8 @@ async def test_the_stream_sets_the_reconnection_time() -> None:
 
 @in_virtual_time
 async def test_the_wait_doubles_with_each_attempt_that_brings_nothing() -> None:
-    app = Script((event("1"),), (), (), (), (), (event("2"),), (DONE,))
+    nothing_new: tuple[Step, ...] = (event("1"), b": nor this\n\n")
+    app = Script((event("1"),), (), nothing_new, (CUT,), (), (event("2"),), (DONE,))
     await follow(app, Policy(end=is_end, retry=1, max_wait=6))
     waits = [after - before for before, after in zip(app.times, app.times[1:], strict=False)]
     assert waits == [1, 1, 2, 4, 6, 1]
@@ -363,14 +364,13 @@ async def test_it_goes_back_for_the_end_marker() -> None:
 
 @in_virtual_time
 async def test_a_slow_reader_misses_nothing() -> None:
+    app = Script((event("1"), event("9", "complete"), 1.0, event("late"), 1.0, event("10", "stream_end")))
     got = []
-    async with following(
-        Script((event("1"), event("9", "complete"), 1.0, event("10", "stream_end")))
-    ) as source:
+    async with following(app) as source:
         async for each in source:
             await trio.sleep(100)
             got.append(each.data)
-    assert got == ["1", "9", "10"]
+    assert got == ["1", "9", "late", "10"]
 
 
 @in_virtual_time

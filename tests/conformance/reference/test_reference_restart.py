@@ -1,5 +1,7 @@
 """The service as a program: signals, SIGKILL, and what a restart finds."""
 
+import os
+import random
 import signal
 import socket
 import subprocess
@@ -68,13 +70,14 @@ async def start(client: httpx.AsyncClient, url: str, **work: Any) -> str:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_stream_is_resumed_after_a_restart(tmp_path: Path, how: signal.Signals) -> None:
     got = []
-    async with open_client(SocketNetwork()) as client, running(state=tmp_path) as (process, url):
+    port = quiet_port()
+    async with open_client(SocketNetwork()) as client, running(port, state=tmp_path) as (process, url):
         job = await start(client, url, events=12, interval=0.05)
         async with connect(f"{job}/events", client=client, policy=POLICY) as source:
             got += [(await anext(source)).id for _ in range(5)]
             process.send_signal(how)
             await process.wait()
-            async with running(httpx.URL(url).port or 0, state=tmp_path):
+            async with running(port, state=tmp_path):
                 got += [event.id async for event in source]
                 assert (await client.get(job)).json() == {"state": "completed", "subscribers": 0}
     assert got == [str(id) for id in range(1, 14)]
@@ -113,6 +116,19 @@ async def test_a_second_signal_does_not_wait_for_a_client_that_does_not_read() -
             process.send_signal(signal.SIGTERM)
             with trio.fail_after(5):
                 await process.wait()
+
+
+def quiet_port() -> int:
+    """A free port that stays free while the service is down.
+
+    It lies below the range that Linux takes for outgoing connections: while nobody listens, one of those
+    could have the port, even the very client that tries to reconnect to it.
+    """
+    for port in random.Random(os.getpid()).sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("no free port")
 
 
 def is_refused(port: int) -> bool:
