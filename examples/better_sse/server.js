@@ -1,0 +1,43 @@
+// Jobs that broadcast their progress on a channel, as better-sse's guides have it, on plain node:http.
+import { createServer } from "node:http";
+import { createChannel, createSession } from "better-sse";
+
+const EVENTS = 8;
+const INTERVAL = 150; // milliseconds
+const jobs = new Map();
+
+function startJob() {
+  const job = { id: crypto.randomUUID(), state: "running", channel: createChannel() };
+  jobs.set(job.id, job);
+  let step = 0;
+  const timer = setInterval(() => {
+    step += 1;
+    if (step < EVENTS) {
+      job.channel.broadcast({ job: job.id, step, at: Date.now() / 1000 }, "progress");
+      return;
+    }
+    clearInterval(timer);
+    job.state = "completed";
+    job.channel.broadcast({ job: job.id, step, at: Date.now() / 1000 }, "done");
+    for (const session of job.channel.activeSessions) session.state.response.end();
+  }, INTERVAL);
+  return job;
+}
+
+function json(response, status, body) {
+  response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+}
+
+async function handle(request, response) {
+  const [, first, id, last] = new URL(request.url, "http://localhost").pathname.split("/");
+  if (first !== "jobs") return json(response, 404, { error: "nothing here" });
+  if (request.method === "POST" && id === undefined) return json(response, 201, { id: startJob().id });
+  const job = jobs.get(id);
+  if (job === undefined) return json(response, 404, { error: "no such job" });
+  if (last === undefined) return json(response, 200, { id, state: job.state });
+  const session = await createSession(request, response, { state: { response } });
+  job.channel.register(session);
+}
+
+const port = Number(process.argv[2] ?? 8080);
+createServer((request, response) => void handle(request, response)).listen(port, "127.0.0.1");
