@@ -64,6 +64,12 @@ def test_the_limit_is_exact(stream: bytes, fits: bool, size: int) -> None:
     assert decoder.feed(b"data: z\n\n") == decoder.close() == []
 
 
+def test_the_limit_holds_for_a_chunk_that_is_one_event() -> None:
+    decoder = Decoder(limit=14)
+    assert [type(item) for item in decoder.feed(b"data: 12345678\n\n")] == [Event]
+    assert [item.defect for item in violations(decoder.feed(b"data: 123456789\n\n"))] == [Defect.TOO_LARGE]
+
+
 def test_a_limit_below_one_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 byte, not 0"):
         Decoder(limit=0)
@@ -111,6 +117,20 @@ def test_memory_stays_near_the_limit(line: bytes, size: int) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 6 * LIMIT
+
+
+def test_a_long_line_is_kept_once() -> None:
+    """Once as bytes (in a buffer that grows by an eighth), and once as the text of the event."""
+    size = 4 * 2**20
+    chunks = pieces(b"data: " + b"x" * size + b"\n\n", 4096)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        assert decode(chunks) == 1
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * size
 
 
 @pytest.mark.parametrize(

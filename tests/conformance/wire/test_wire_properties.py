@@ -218,9 +218,21 @@ def run(chunks: list[bytes], limit: int = 2**20) -> tuple[list[Item], Decoder]:
     return items + decoder.close(), decoder
 
 
+def after_a_first_event(*chunks: bytes) -> tuple[bytes, list[bytes]]:
+    """Chunks that arrive when the decoder expects one plain event in each."""
+    first = b"data: a\n\n"
+    return b"".join([first, *chunks]), [first, *chunks]
+
+
 @given(cut_streams())
 @example((b"data: a\r\n\r\ndata: b\r\n\r\n", [b"data: a\r\n\r", b"\ndata: b\r\n\r\n"]))
-@example((b"data: a\n\nid: 1\ndata: b\n\n", [b"data: a\n\n", b"id: 1\ndata: b\n\n"]))
+@example(after_a_first_event(b"id: 1\ndata: b\n\n"))
+@example(after_a_first_event(b"data: b\rdata: c\n\n"))
+@example(after_a_first_event(b"data: b\rc\n\ndata: d\n\n"))
+@example(after_a_first_event(b"id: 1\0\ndata: b\n\n"))
+@example(after_a_first_event(b"data: b\r\rdata: c", b"\n\n"))
+@example(after_a_first_event("data: {}\n\n".format("é" * 5000).encode()))
+@example(after_a_first_event(": {}\n:{}\n".format("é" * 5000, "€" * 5000).encode()))
 def test_agrees_with_the_standard_however_it_is_cut(cut: tuple[bytes, list[bytes]]) -> None:
     stream, chunks = cut
     items, decoder = run(chunks)
