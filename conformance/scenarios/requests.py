@@ -1,6 +1,6 @@
 """Requests at the edge: without credentials, for a stream that does not exist, from another origin."""
 
-from conformance.drive.stage import Stage
+from conformance.drive.stage import Skipped, Stage
 from conformance.scenarios.scenario import scenario
 
 _BRIEF = 2.0  # seconds: only the head and the first bytes matter here
@@ -12,8 +12,10 @@ _BRIEF = 2.0  # seconds: only the head and the first bytes matter here
     needs=("target.stream.headers",),
 )
 async def without_credentials(stage: Stage) -> None:
-    await stage.start()
     without = dict.fromkeys(stage.credential_headers)
+    if not without:
+        raise Skipped("target.stream.headers holds no credentials that could be left out")
+    await stage.start()
     async with stage.subscribe("stranger", headers=without, watch=_BRIEF) as stranger:
         await stranger.finished()
 
