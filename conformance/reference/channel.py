@@ -124,7 +124,7 @@ class Channel:
         """
         oldest = self.last_id - len(self._log) + 1
         after = parse_id(last_event_id)
-        if after is None or not oldest - 1 <= after <= self.last_id:
+        if after is None or not oldest <= after <= self.last_id:
             after = oldest - 1
         return Subscription(self, after)
 
