@@ -1,6 +1,6 @@
 """Puts together what a run comes to: results, and a picture for each scenario."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -28,9 +28,30 @@ class Run:
     timelines: Mapping[str, Timeline]
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A history with all that is made of it."""
+
+    history: History
+    cases: tuple[Case, ...]
+    figures: dict[str, str]
+    timeline: Timeline
+
+
+def examine(
+    history: History, rules: Sequence[Rule], *, file: str | None = None, name: str | None = None
+) -> Examined:
+    """Judge a history, measure it, draw it. See `judge` for `file` and `name`.
+
+    What the rules derive from the records can be many times their size, so it is derived in a copy that is
+    gone afterwards.
+    """
+    copy = History(history.records, history.cut)
+    return Examined(history, tuple(judge(copy, rules, file=file, name=name)), figures(copy), picture(copy))
+
+
 def put_together(
-    histories: Mapping[str, History],
-    cases: Sequence[Case],
+    examined: Mapping[str, Examined],
     rules: Sequence[Rule],
     *,
     target: str,
@@ -39,7 +60,9 @@ def put_together(
     duration: float,
     interrupted: bool = False,
 ) -> Run:
-    """The run that these histories and cases are. `started`: seconds since the epoch; `duration`: seconds."""
+    """The run that these scenarios make. `started`: seconds since the epoch; `duration`: seconds."""
+    histories = {name: each.history for name, each in examined.items()}
+    cases = [case for each in examined.values() for case in each.cases]
     judged = {case.rule for case in cases}
     results = Results(
         target=target,
@@ -48,41 +71,51 @@ def put_together(
         duration=round(duration, 3),
         version=__version__,
         interrupted=interrupted,
+        unreached=_unreached(histories.values()),
         assumptions=next((history.terms.assumed for history in histories.values()), ()),
         unlocks=unlocks(rules, histories),
         scenarios=tuple(
             report.Scenario(
                 name=name,
-                summary=_SUMMARIES.get(history.scenario, ""),
-                duration=round(history.duration, 3),
-                figures=figures(history),
+                summary=_SUMMARIES.get(each.history.scenario, ""),
+                duration=round(each.history.duration, 3),
+                figures=each.figures,
             )
-            for name, history in histories.items()
+            for name, each in examined.items()
         ),
         rules={rule.name: rule.info for rule in rules if rule.name in judged},
         cases=tuple(cases),
         summary=report.summarise(cases),
     )
-    return Run(histories, results, {name: picture(history) for name, history in histories.items()})
+    return Run(histories, results, {name: each.timeline for name, each in examined.items()})
+
+
+def _unreached(histories: Iterable[History]) -> str | None:
+    """Why the target was not reached, where it answered no request for its stream in any scenario."""
+    reasons: list[str] = []
+    for history in histories:
+        if any(stream.head is not None for stream in history.streams):
+            return None
+        reasons += [stream.ended.detail for stream in history.streams if stream.ended]
+        if history.concluded is not None and history.concluded.outcome == "unreached":
+            reasons.append(history.concluded.reason)
+    return reasons[0] if reasons else None
 
 
 def judge_recorded(files: Mapping[str, History], rules: Sequence[Rule]) -> Run:
     """What recorded histories (file name to history) come to, judged now."""
-    histories: dict[str, History] = {}
-    cases: list[Case] = []
+    examined: dict[str, Examined] = {}
     for file, history in on_assumed_terms(files).items():
         name, count = history.scenario, 2
-        while name in histories:
+        while name in examined:
             name, count = f"{history.scenario}-{count}", count + 1
-        histories[name] = history
-        cases += judge(history, rules, file=file, name=name)
-    began = [history.began for history in histories.values()]
+        examined[name] = examine(history, rules, file=file, name=name)
+    began = [each.history.began for each in examined.values()]
     return put_together(
-        histories,
-        cases,
+        examined,
         rules,
         target=", ".join(dict.fromkeys(each.target for each in began)),
         seed=began[0].seed if began else 0,
         started=min((each.at for each in began), default=0.0),
-        duration=sum(history.duration for history in histories.values()),
+        duration=sum(each.history.duration for each in examined.values()),
     )

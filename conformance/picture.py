@@ -5,6 +5,8 @@ from conformance.history import Arrival, EventArrival, Exchange, History
 from reports.timeline import Lane, Mark, Span, Timeline, Tone
 
 _DETAIL = 300  # characters of data behind a mark
+_MOST_MARKS = 5_000  # of one lane
+_MOMENTS = 1_000  # that a lane with more is divided into
 
 
 def picture(history: History) -> Timeline:
@@ -27,7 +29,7 @@ def picture(history: History) -> Timeline:
 
 
 def _lane(exchange: Exchange, duration: float) -> Lane:
-    marks = [_mark(arrival) for arrival in exchange.arrivals if _is_drawn(arrival)]
+    marks = _thinned([_mark(each) for each in exchange.arrivals if _is_drawn(each)], duration)
     marks += [Mark(fired.time, "fault", type(fired.fault).__name__, fired.detail) for fired in exchange.fired]
     if exchange.head is not None:
         marks.append(Mark(exchange.head.time, "note", f"head {exchange.head.status}", exchange.head.reason))
@@ -46,6 +48,20 @@ def _lane(exchange: Exchange, duration: float) -> Lane:
     end = exchange.ended.time if exchange.ended else duration
     spans = (Span(exchange.head.time, end, "note", "open"),) if exchange.head else ()
     return Lane(exchange.name, tuple(sorted(marks, key=lambda mark: mark.time)), spans)
+
+
+def _thinned(marks: list[Mark], duration: float) -> list[Mark]:
+    """The marks, or where they are too many to draw, one for all of a kind that fell into one moment."""
+    if len(marks) <= _MOST_MARKS:
+        return marks
+    moment = max(duration, 1e-9) / _MOMENTS
+    groups: dict[tuple[int, Tone], list[Mark]] = {}
+    for mark in marks:
+        groups.setdefault((int(mark.time / moment), mark.tone), []).append(mark)
+    return [
+        group[0] if len(group) == 1 else Mark(group[0].time, tone, f"{len(group)} marks", group[0].label)
+        for (_, tone), group in groups.items()
+    ]
 
 
 def _is_drawn(arrival: Arrival) -> bool:

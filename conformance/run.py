@@ -1,7 +1,7 @@
 """The main job: drive every scenario, judge every history, put the results together."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -10,7 +10,7 @@ import trio
 from conformance.drive.scene import Setting, file_name, play
 from conformance.history import History
 from conformance.judging import judge, on_assumed_terms
-from conformance.outcome import Run, put_together
+from conformance.outcome import Examined, Run, examine, put_together
 from conformance.rules import Rule
 from conformance.scenarios import Scenario
 from reports.results import Case, Verdict
@@ -23,28 +23,25 @@ _SUSPECT = frozenset({Verdict.FAIL, Verdict.WARN})
 
 @dataclass
 class _Driving:
-    """What has been driven so far: the history that counts for each scenario, and how often it was driven."""
+    """What has been driven so far: each scenario's history, and that of its second drive."""
 
     setting: Setting
     told: Told
     histories: dict[str, History] = field(default_factory=dict)
-    takes: dict[str, int] = field(default_factory=dict)
+    again: dict[str, History] = field(default_factory=dict)
 
     async def drive(self, scenario: Scenario) -> None:
         def keep(history: History) -> None:
             self.histories[scenario.name] = history
 
-        self.takes[scenario.name] = 1
         self.told("started", scenario.name)
         await play(self.setting, scenario, keep=keep)
         self.told("ended", scenario.name)
 
-    async def drive_again(self, scenario: Scenario) -> History:
-        self.takes[scenario.name] += 1
+    async def drive_again(self, scenario: Scenario) -> None:
         self.told("again", scenario.name)
-        history = await play(self.setting, scenario, take=self.takes[scenario.name])
+        self.again[scenario.name] = await play(self.setting, scenario, take=2)
         self.told("ended", scenario.name)
-        return history.on(self.histories[scenario.name].terms)
 
 
 async def run(
@@ -62,7 +59,7 @@ async def run(
     """
     driving = _Driving(setting, told)
     started, wall = trio.current_time(), setting.wall()
-    cases: dict[str, list[Case]] = {}
+    examined: dict[str, Examined] = {}
     stop = trio.Event() if stop is None else stop
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_when, stop, nursery.cancel_scope)
@@ -73,16 +70,21 @@ async def run(
         for scenario in scenarios:
             if scenario.exclusive:
                 await driving.drive(scenario)
-        cases = _judged(driving, rules)
+        examined = _examined(driving, rules)
+        suspects = {name: found for name, each in examined.items() if (found := _unconfirmed(each, rules))}
+        async with trio.open_nursery() as together:
+            for scenario in scenarios:
+                if scenario.name in suspects and not scenario.exclusive:
+                    together.start_soon(driving.drive_again, scenario)
         for scenario in scenarios:
-            if suspects := _unconfirmed(cases[scenario.name], rules):
-                cases[scenario.name] = await _confirmed(driving, scenario, cases[scenario.name], suspects)
+            if scenario.name in suspects and scenario.exclusive:
+                await driving.drive_again(scenario)
+        for name, found in suspects.items():
+            examined[name] = _confirmed(driving, examined[name], found)
         nursery.cancel_scope.cancel()
-    cases = cases or _judged(driving, rules)
-    order = [scenario.name for scenario in scenarios if scenario.name in driving.histories]
+    examined = examined or _examined(driving, rules)
     return put_together(
-        {name: driving.histories[name] for name in order},
-        [case for name in order for case in cases.get(name, ())],
+        {scenario.name: examined[scenario.name] for scenario in scenarios if scenario.name in examined},
         rules,
         target=setting.origin,
         seed=setting.seed,
@@ -97,11 +99,11 @@ async def _cancel_when(stop: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-def _judged(driving: _Driving, rules: Sequence[Rule]) -> dict[str, list[Case]]:
-    """The cases of each scenario, all judged on the terms that the streams themselves settled."""
+def _examined(driving: _Driving, rules: Sequence[Rule]) -> dict[str, Examined]:
+    """What each scenario came to, all judged on the terms that the streams themselves settled."""
     driving.histories = on_assumed_terms(driving.histories)
     return {
-        name: judge(history, rules, file=_kept_as(driving.setting, name))
+        name: examine(history, rules, file=_kept_as(driving.setting, name))
         for name, history in driving.histories.items()
     }
 
@@ -110,23 +112,23 @@ def _kept_as(setting: Setting, name: str, take: int = 1) -> str | None:
     return f"{setting.histories.name}/{file_name(name, take)}" if setting.histories else None
 
 
-def _unconfirmed(cases: Iterable[Case], rules: Iterable[Rule]) -> list[Rule]:
+def _unconfirmed(examined: Examined, rules: Iterable[Rule]) -> list[Rule]:
     """The timing rules that found something: machines are noisy, so once is not enough."""
-    suspected = {case.rule for case in cases if case.verdict in _SUSPECT}
+    suspected = {case.rule for case in examined.cases if case.verdict in _SUSPECT}
     return [rule for rule in rules if rule.timing and rule.name in suspected]
 
 
-async def _confirmed(
-    driving: _Driving, scenario: Scenario, cases: Sequence[Case], suspects: Sequence[Rule]
-) -> list[Case]:
-    """The cases, with those of the suspects as a second drive of the scenario has them.
+def _confirmed(driving: _Driving, first: Examined, suspects: Sequence[Rule]) -> Examined:
+    """The cases, with those of the suspects as the second drive of the scenario has them.
 
     What was found once and not again is no finding, and the reason says so.
     """
-    again = await driving.drive_again(scenario)
-    file = _kept_as(driving.setting, scenario.name, driving.takes[scenario.name])
+    name = first.history.scenario
+    again = driving.again[name].on(first.history.terms)
+    file = _kept_as(driving.setting, name, 2)
     second = {case.rule: case for case in judge(again, suspects, file=file)}
-    return [case if case.rule not in second else _of_two(case, second[case.rule]) for case in cases]
+    cases = tuple(_of_two(case, second[case.rule]) if case.rule in second else case for case in first.cases)
+    return replace(first, cases=cases)
 
 
 def _of_two(first: Case, second: Case) -> Case:

@@ -188,7 +188,7 @@ class Expect(_Table, frozen=True, kw_only=True):
 
 
 class Limits(_Table, frozen=True, kw_only=True):
-    """Seconds, but `body`, which is bytes.
+    """Seconds, but `body`, which is bytes, and `events`, a count.
 
     `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from
     the request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`:
@@ -207,6 +207,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     cancellation: Seconds = 2.0
     shutdown: Seconds = 10.0
     body: Bytes = 8 * 2**20
+    events: Count = 50_000
 
 
 class Config(_Table, frozen=True, kw_only=True):

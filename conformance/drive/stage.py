@@ -287,6 +287,7 @@ class Stage:
             watch=watch,
             close=limits.close + self.allowance,
             body=limits.body,
+            items=limits.events,
             completes=completes,
             terminates=expect.terminates,
         )

@@ -20,7 +20,7 @@ Heard: TypeAlias = Callable[[Parsed, Role | None], None]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a subscriber waits, in seconds, and how much it takes, in bytes.
+    """How long a subscriber waits, in seconds, and how much it takes: bytes, and items of the stream.
 
     `watch` counts from the request: then an endless stream has been seen enough, or, where `completes`, a
     completion is overdue. `close` is the wait for the end of the response after the completion; a stream that
@@ -31,6 +31,7 @@ class Patience:
     watch: float
     close: float
     body: int
+    items: int
     completes: bool
     terminates: bool | None
 
@@ -72,6 +73,7 @@ class Subscription:
         self._leave_at_completion = leave_at_completion
         self._verify = verify
         self._decoder = Decoder(limit=patience.body)
+        self._items = 0
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._leaving: tuple[How, str] | None = None
@@ -167,7 +169,15 @@ class Subscription:
             self._on_data(data[:left])
             left -= len(data)
             if left <= 0:
-                return "body-limit", f"over {self._patience.body} bytes; the rest is not recorded"
+                return (
+                    "body-limit",
+                    f"over {self._patience.body} bytes (limits.body); the rest is not recorded",
+                )
+            if self._items > self._patience.items:
+                return (
+                    "body-limit",
+                    f"over {self._patience.items} events (limits.events); the rest is not recorded",
+                )
         return "complete", ""
 
     def _wait_until(self, deadline: float, how: How, detail: str) -> None:
@@ -198,6 +208,7 @@ class Subscription:
         self._notify()
 
     def _on_item(self, parsed: Parsed) -> None:
+        self._items += 1
         if isinstance(parsed.item, Event):
             self.events.append(parsed.item)
         role = self._role(parsed)

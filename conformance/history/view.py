@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from conformance.config import bind_dialect
+from conformance.config import Limits, bind_dialect
 from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
 from conformance.history.records import (
     VERSION,
@@ -30,6 +30,8 @@ from conformance.history.records import (
     Terms,
 )
 from conformance.wire import Comment, Decoder, Event, Item, Reconnection, Violation
+
+_PIECE = 1 << 16  # bytes of decoded body at a time
 
 
 class HistoryError(ValueError):
@@ -81,7 +83,7 @@ class Exchange:
     relayed: tuple[Relayed, ...]
     fired: tuple[Fired, ...]
     dialect: Dialect
-    limit: int
+    limits: Limits
 
     @property
     def name(self) -> str:
@@ -113,7 +115,7 @@ class Exchange:
     @cached_property
     def pieces(self) -> tuple[tuple[float, bytes], ...]:
         """The body as it arrived: (time, bytes), with gzip and deflate undone, at most `limits.body` bytes."""
-        return tuple(_decoded(self.chunks, self.header("content-encoding"), self.limit))
+        return tuple(_decoded(self.chunks, self.header("content-encoding"), self.limits.body))
 
     @cached_property
     def body(self) -> bytes:
@@ -136,11 +138,14 @@ class Exchange:
 
     @cached_property
     def arrivals(self) -> tuple[Arrival, ...]:
-        """Everything that the decoder found in the body, in order, with the time of its last byte."""
-        decoder = Decoder(limit=self.limit)
+        """Everything that the decoder found in the body, in order, with the time of its last byte; not much more
+        than `limits.events` items."""
+        decoder = Decoder(limit=self.limits.body)
         found: list[Arrival] = []
         last = self.head.time if self.head else self.requested.time
         for time, data in self.pieces:
+            if len(found) > self.limits.events:  # a few coded bytes can hold millions
+                return tuple(found)
             found.extend(self._arrival(time, item) for item in decoder.feed(data))
             last = time
         if self.how in {"complete", "truncated", "reset"}:
@@ -350,7 +355,7 @@ def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
         relayed=tuple(record for record in records if isinstance(record, Relayed)),
         fired=tuple(record for record in records if isinstance(record, Fired)),
         dialect=bind_dialect(terms.dialect, requested.names),
-        limit=terms.limits.body,
+        limits=terms.limits,
     )
 
 
@@ -363,11 +368,12 @@ def _decoded(chunks: Iterable[Chunk], encoding: str | None, limit: int) -> Itera
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32 if "gzip" in coding else zlib.MAX_WBITS)
     left = limit
     for chunk in chunks:
-        try:
-            data = inflate.decompress(chunk.data, left + 1)
-        except zlib.error:
-            return  # not what the header says: `http.compression` has its say
-        yield chunk.time, data[:left]
-        left -= len(data)
-        if left <= 0:
-            return
+        coded = chunk.data
+        while coded and left > 0:
+            try:
+                data = inflate.decompress(coded, min(left, _PIECE))
+            except zlib.error:
+                return  # not what the header says: `http.compression` has its say
+            coded = inflate.unconsumed_tail
+            left -= len(data)
+            yield chunk.time, data
