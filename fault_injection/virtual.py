@@ -180,12 +180,10 @@ class VirtualConnection(Connection):
     def _check_sendable(self) -> None:
         if self._closed:
             raise trio.ClosedResourceError("this connection is closed")
-        if self._incoming.reset:
-            raise trio.BrokenResourceError("the peer reset this connection")
         if self._outgoing.ended:
             raise trio.ClosedResourceError("cannot send after send_eof")
         if self._outgoing.abandoned:
-            raise trio.BrokenResourceError("the peer closed this connection")
+            raise trio.BrokenResourceError("the peer closed or reset this connection")
 
     async def _wait_for_room(self) -> None:
         while self._outgoing.size >= self._outgoing.capacity:

@@ -325,6 +325,27 @@ async def test_a_reset_reaches_both_although_the_subscriber_does_not_read(networ
         assert len(await read_until_reset(client)) > 0
 
 
+async def test_a_server_talks_on_to_a_subscriber_whose_death_it_cannot_hear_of(network: Network) -> None:
+    notes, done = Notes(), trio.Event()
+
+    async def talk(connection: Connection) -> None:
+        async with connection:
+            for _ in range(MANY // 65536):
+                await connection.send_all(bytes(65536))
+        done.set()
+
+    deaf = Blackhole(when=AtTime(0), direction="upstream")
+    async with serving(network, talk) as upstream, proxied(network, upstream, deaf, notes=notes) as proxy:
+        client = await network.connect(*proxy.address)
+        await client.receive_some()
+        client.reset()
+        with trio.fail_after(30):
+            await done.wait()
+            await notes.all_closed.wait()
+    assert len(notes.bytes["downstream"]) == MANY
+    assert notes.told[-1] == "closed 0 fin"
+
+
 async def test_only_the_first_connection_is_cut(network: Network) -> None:
     cut = Disconnect(when=AtBytes(2), connections=1)
     async with serving(network, echo) as upstream, proxied(network, upstream, cut) as proxy:
