@@ -1,5 +1,8 @@
 // Jobs that broadcast their progress on a channel, as better-sse's guides have it, on plain node:http.
+//
+// POST /jobs -> {"id": ...}   GET /jobs/{id}/events   GET /jobs/{id} -> {"state": ...}   GET /log
 import { createServer } from "node:http";
+import { setTimeout } from "node:timers/promises";
 import { createChannel, createSession } from "better-sse";
 
 const EVENTS = 8;
@@ -24,12 +27,25 @@ function startJob() {
   return job;
 }
 
+// Text as it is, not as JSON: what a user gets who sets a serializer and sends lines of a log.
+async function streamLog(request, response) {
+  const session = await createSession(request, response, { serializer: String });
+  const entries = ["started", "connection lost\n  at read\n  at next", "connected again", "[DONE]"];
+  for (const entry of entries) {
+    await setTimeout(INTERVAL);
+    if (!session.isConnected) return;
+    session.push(entry);
+  }
+  response.end();
+}
+
 function json(response, status, body) {
   response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
 }
 
 async function handle(request, response) {
   const [, first, id, last] = new URL(request.url, "http://localhost").pathname.split("/");
+  if (first === "log") return streamLog(request, response);
   if (first !== "jobs") return json(response, 404, { error: "nothing here" });
   if (request.method === "POST" && id === undefined) return json(response, 201, { id: startJob().id });
   const job = jobs.get(id);
