@@ -126,6 +126,16 @@ class _HeadLater(WrappedResponder):
         await super().send(kept)
 
 
+class _Miscounting(WrappedResponder):
+    """Announces more than there is; then the connection is all that it can end."""
+
+    async def start(self, status: int, headers: HeaderList = ()) -> None:
+        await super().start(status, [*headers, ("content-length", "1000000")])
+
+    async def finish(self) -> None:
+        self.abort()
+
+
 def _reflecting(app: App) -> App:
     async def handle(request: Request, respond: Responder) -> None:
         headers = {"access_control_allow_origin": request.header("origin"), "cache_control": "max-age=60"}
@@ -260,7 +270,7 @@ SPECIMENS = (
         "Announces a length that the stream never reaches.",
         ("http.connection", "http.no-length"),
         "subscribe",
-        heading(content_length="1000000"),
+        on_streams(_Miscounting),
     ),
     Specimen(
         "hop-by-hop-type",

@@ -37,7 +37,7 @@ def _with_field(block: bytes) -> bytes:
 
 
 def _bare_completion(block: bytes) -> bytes:
-    return b"event: complete\n\n" if b"event: complete\n" in block else block
+    return block.partition(b"data:")[0] + b"\n" if b"event: complete\n" in block else block
 
 
 class _Joining(WrappedResponder):

@@ -78,12 +78,15 @@ def stream(
     method: str = "GET",
     url: str = "http://127.0.0.1:8000/jobs/j1/events",
     names: dict[str, str] | None = None,
+    version: str = "HTTP/1.1",
+    led_to: str = "",
 ) -> list[Record]:
     """The records of one subscriber's connection: requested `at`, answered at `head` (None: at once), ended at
     `ended` (None: with the last piece), or still open where `how` is None.
 
     `headers` are the response's, `sent` the request's. `relayed` is when which bytes of the body had reached the
-    link; `fired` are the faults that hit this connection. `status` 0: no head came.
+    link; `fired` are the faults that hit this connection. `status` 0: no head came. `version` is HTTP's; `led_to`
+    the URL to which redirects led.
     """
     arrived = [(time, _bytes(data)) for time, data in pieces]
     begun = at if head is None else head
@@ -102,7 +105,15 @@ def stream(
         Connected(time=at, exchange=name, local=local),
     ]
     if status:
-        records.append(Head(time=begun, exchange=name, status=status, headers=tuple(headers)))
+        head_record = Head(
+            time=begun,
+            exchange=name,
+            status=status,
+            http_version=version,
+            headers=tuple(headers),
+            url=led_to,
+        )
+        records.append(head_record)
     records += [Chunk.of(time, name, data) for time, data in arrived]
     end = 0
     for time, data in relayed or ():
