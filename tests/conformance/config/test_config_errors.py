@@ -230,7 +230,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "  url: unknown key; it belongs in [target]. Allowed here: target, dialect, expect, limits",
         '  target.stream.path: expected a path such as "/jobs/{job}" that starts with "/"; found "events"',
         '  limits.silnce: unknown key; did you mean "silence"? Allowed here: connect, head, first_event, '
-        "silence, delivery, close, completion, cancellation, shutdown, body",
+        "silence, delivery, close, completion, cancellation, shutdown, body, events",
         f"  limits.head: expected {SECONDS}; found 0",
     ]
     assert [problem.path for problem in caught.value.problems][:2] == [
