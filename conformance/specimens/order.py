@@ -73,7 +73,7 @@ def _counting_anew(_: Request) -> Callable[[bytes], Iterable[bytes]]:
 
 
 def _stealing(app: App) -> App:
-    """Its two subscribers read from one queue: of some events only one of them hears."""
+    """Its two subscribers read from one queue, it seems: of some events only one of them hears."""
     turns = count(1)
 
     def make(_: Request) -> Callable[[bytes], Iterable[bytes]]:
@@ -108,7 +108,7 @@ SPECIMENS = (
     ),
     Specimen(
         "stealing",
-        "The second subscriber does not get the fourth event, which the first one got.",
+        "Of its two subscribers only one gets the fourth event.",
         ("order.subscribers-agree", "order.no-gap"),
         "two-subscribers",
         _stealing,
