@@ -18,6 +18,7 @@ from conformance.config import (
     fill_header,
     fill_json,
     fill_path,
+    literal,
     stream_path,
     with_variant,
 )
@@ -157,7 +158,7 @@ class Stage:
             headers=_merged(
                 {"Accept": "text/event-stream", "Cache-Control": "no-store"},
                 stream.headers,
-                {} if last_event_id is None else {"Last-Event-ID": last_event_id},
+                {} if last_event_id is None else {"Last-Event-ID": literal(last_event_id)},
                 headers or {},
             ),
             json_body=stream.json,
@@ -177,6 +178,7 @@ class Stage:
             route=self.route,
             heard=heard,
             leave_at_completion=leave_at_completion,
+            last_event_id=last_event_id or "",
             verify=self.verify,
         )
         self.nursery.start_soon(subscription.run)
@@ -304,9 +306,10 @@ class Stage:
     ) -> httpx.Request:
         names = self.names if names is None else names
         url = httpx.URL(self.origin + fill_path(path, names))
-        sent = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
-        sent.setdefault("Accept-Encoding", "identity")
-        sent.setdefault("User-Agent", "sse-conformance")
+        filled = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
+        filled.setdefault("Accept-Encoding", "identity")
+        filled.setdefault("User-Agent", "sse-conformance")
+        sent = [(name.encode(), value.encode()) for name, value in filled.items()]  # UTF-8, as 9.2.4 has ids
         if json_body is not None:
             return httpx.Request(method, url, headers=sent, json=fill_json(json_body, names))
         return httpx.Request(method, url, headers=sent, content=None if body is None else fill(body, names))

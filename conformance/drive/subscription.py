@@ -11,7 +11,7 @@ from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
 from conformance.drive.outcome import how_it_failed
 from conformance.history import Chunk, Connected, Ended, Head, How, Mark, Recorder
 from conformance.transport import Route, open_client
-from conformance.wire import Decoder, Event
+from conformance.wire import Decoder, Event, Reconnection
 from fault_injection.network import Connection, Network
 
 Reading: TypeAlias = Callable[[Parsed], Dialect]
@@ -55,6 +55,7 @@ class Subscription:
         route: Route | None,
         heard: Heard | None = None,
         leave_at_completion: bool = False,
+        last_event_id: str = "",
         verify: bool = True,
     ) -> None:
         self.exchange = exchange
@@ -62,6 +63,7 @@ class Subscription:
         self.events: list[Event] = []
         self.completed = False
         self.end_seen = False
+        self.reconnection_time: float | None = None  # seconds, if the stream set it
         self.how: How | None = None
         self._request = request
         self._network = network
@@ -72,7 +74,7 @@ class Subscription:
         self._heard = heard
         self._leave_at_completion = leave_at_completion
         self._verify = verify
-        self._decoder = Decoder(limit=patience.body)
+        self._decoder = Decoder(limit=patience.body, last_event_id=last_event_id)
         self._items = 0
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
@@ -211,6 +213,8 @@ class Subscription:
         self._items += 1
         if isinstance(parsed.item, Event):
             self.events.append(parsed.item)
+        elif isinstance(parsed.item, Reconnection):
+            self.reconnection_time = parsed.item.milliseconds / 1000
         role = self._role(parsed)
         if self._heard is not None:
             self._heard(parsed, role)

@@ -1,6 +1,7 @@
 """Nothing goes wrong: one subscriber, two, a late one, a failing job, a long silence."""
 
 from conformance.drive.stage import Stage
+from conformance.scenarios.coming_back import follow
 from conformance.scenarios.scenario import scenario
 
 
@@ -9,6 +10,7 @@ async def subscribe(stage: Stage) -> None:
     await stage.start()
     async with stage.subscribe() as subscriber:
         await subscriber.finished()
+    await follow(stage, subscriber)
     await stage.status()
 
 
@@ -22,6 +24,8 @@ async def two_subscribers(stage: Stage) -> None:
     async with stage.subscribe("a") as a, stage.subscribe("b") as b:
         await a.finished()
         await b.finished()
+    await follow(stage, a, "a")
+    await follow(stage, b, "b")
 
 
 @scenario(

@@ -1,0 +1,37 @@
+"""A subscriber that comes back, as an event source does when the server ends its response before the stream."""
+
+import trio
+
+from conformance.drive.stage import Stage
+from conformance.drive.subscription import Subscription
+
+_MOST = 20  # connections: whoever is not told by then is not told
+_LONGEST_WAIT = 3.0  # seconds, whatever reconnection time the stream sets
+_USUAL_WAIT = 1.0  # seconds, where it sets none
+
+
+async def resume(stage: Stage, subscriber: str, last_event_id: str) -> Subscription:
+    """Come back with the last event ID, if there is one, and read to the end."""
+    stage.mark("reconnecting", f"Last-Event-ID: {last_event_id}" if last_event_id else "without an id")
+    async with stage.subscribe(subscriber, last_event_id=last_event_id or None) as resumed:
+        await resumed.finished()
+    return resumed
+
+
+async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> None:
+    """Come back for as long as the response ends properly, brings something, and not the completion.
+
+    A server may end its responses early if it can resume them, and it says how long to wait: WHATWG HTML, section
+    9.2.3; MCP calls it polling (SEP-1699).
+    """
+    for _ in range(_MOST):
+        if not _is_unfinished(stage, last):
+            return
+        wait = last.reconnection_time
+        await trio.sleep(min(_USUAL_WAIT if wait is None else wait, _LONGEST_WAIT))
+        last = await resume(stage, subscriber, last.last_event_id)
+
+
+def _is_unfinished(stage: Stage, last: Subscription) -> bool:
+    resumable = stage.config.expect.resumable and stage.dialect.completion
+    return bool(resumable and last.how == "complete" and last.events and not last.completed)
