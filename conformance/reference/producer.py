@@ -39,7 +39,7 @@ class Job:
 
 
 class Unavailable(Exception):
-    """No job can be started now: too many are running, or the producer is stopping."""
+    """No job can be started now: too many are running, none can be saved, or the producer is stopping."""
 
 
 class Producer:
@@ -97,9 +97,12 @@ class Producer:
         id = f"{self._rng.getrandbits(64):016x}"
         while id in self.jobs:
             id = f"{self._rng.getrandbits(64):016x}"
-        job = self.jobs[id] = Job(id, work, Channel(keep=self._keep, buffer=self._buffer))
         if self._store:
-            self._store.create(id, work)
+            try:
+                self._store.create(id, work)
+            except OSError as error:
+                raise Unavailable(f"no job can be saved: {error.strerror}") from error
+        job = self.jobs[id] = Job(id, work, Channel(keep=self._keep, buffer=self._buffer))
         self._nursery.start_soon(self._run, job)
         return job
 
@@ -121,42 +124,49 @@ class Producer:
     async def _run(self, job: Job) -> None:
         """Do what is left of the work; whatever happens, the stream gets its end."""
         try:
-            with job.scope:
-                await perform(job.work, job.channel.last_id, lambda step: self._progress(job, step))
-            if job.scope.cancelled_caught:
-                self._end(job, State.CANCELLED, "the job was cancelled")
-            else:
-                self._end(job, State.COMPLETED)
+            self._end(job, *await self._outcome(job))
+        except OSError as error:  # nothing more can be saved: say so to those who are there
+            _logger.error("job %s cannot be saved: %s", job.id, error)
+            self._end(job, State.FAILED, "the job cannot be saved", save=False)
         except trio.Cancelled:
             if self._store is None:
                 self._end(job, State.CANCELLED, "the service is shutting down")
             raise
-        except WorkError as error:
-            self._end(job, State.FAILED, str(error))
-        except Exception:
-            _logger.exception("job %s failed", job.id)
-            self._end(job, State.FAILED, "internal error")
         finally:
             if self._store:
                 self._store.close(job.id)
 
+    async def _outcome(self, job: Job) -> tuple[State, str | None]:
+        """Do what is left of the work; how it ended, and why."""
+        try:
+            with job.scope:
+                await perform(job.work, job.channel.last_id, lambda step: self._progress(job, step))
+        except WorkError as error:
+            return State.FAILED, str(error)
+        except Exception:  # of one job: no reason to take the others down
+            _logger.exception("job %s failed", job.id)
+            return State.FAILED, "internal error"
+        if job.scope.cancelled_caught:
+            return State.CANCELLED, "the job was cancelled"
+        return State.COMPLETED, None
+
     def _progress(self, job: Job, step: int) -> None:
         self._publish(job, "progress", {"step": step, "steps": job.work.steps})
 
-    def _end(self, job: Job, state: State, message: str | None = None) -> None:
+    def _end(self, job: Job, state: State, message: str | None = None, *, save: bool = True) -> None:
         """Tell how the job ended and that nothing follows.
 
         The state changes first, with no wait in between: whoever has seen the event finds it so.
         """
         job.state = state
         if state is State.COMPLETED:
-            self._publish(job, "complete", {"state": state})
+            self._publish(job, "complete", {"state": state}, save)
         else:
-            self._publish(job, "error", {"state": state, "message": message})
-        self._publish(job, "stream_end", {"state": state})
+            self._publish(job, "error", {"state": state, "message": message}, save)
+        self._publish(job, "stream_end", {"state": state}, save)
         job.channel.close()
 
-    def _publish(self, job: Job, type: str, fields: dict[str, object]) -> None:
+    def _publish(self, job: Job, type: str, fields: dict[str, object], save: bool = True) -> None:
         data: dict[str, object] = {
             "seq": job.channel.last_id + 1,
             "job": job.id,
@@ -167,7 +177,7 @@ class Producer:
         if job.work.echo is not None:
             data["echo"] = job.work.echo
         record = Record(job.channel.last_id + 1, type, msgspec.json.encode(data).decode())
-        if self._store:
+        if self._store and save:
             self._store.append(job.id, record)
         job.channel.publish(record)
 

@@ -148,8 +148,6 @@ class Routes:
                 await respond.send(encode_event(retry=round(self._retry * 1000)))
                 await self._send(subscription, respond)
                 nursery.cancel_scope.cancel()
-        if subscription.overrun.is_set():
-            respond.abort()  # a proper end would say that this was all
         await respond.finish()  # last: who sees the end finds the subscriber gone
 
     async def _send(self, subscription: Subscription, respond: Responder) -> None:

@@ -4,9 +4,10 @@ A record is handed to the operating system before anybody sees it, so what was p
 after SIGKILL. (Not after a power cut: that would take an fsync for each record.)
 """
 
+import errno
 import re
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -27,14 +28,14 @@ class StoredJob(msgspec.Struct, frozen=True):
 class Store:
     """The logs of all jobs, in `directory`, which is made if need be. Raises `OSError` where that fails.
 
-    Its methods write to the disk and so block for that long: a line of a few hundred bytes into the page
-    cache takes less time than handing it to a thread.
+    Its methods raise `OSError` where the disk does. They block for as long as it takes: a line of a few hundred
+    bytes is in the page cache sooner than a thread could be told of it.
     """
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._open: dict[str, BinaryIO] = {}
+        self._open: dict[str, FileIO] = {}
 
     def load(self) -> list[StoredJob]:
         """All jobs, longest unchanged first. A last line without its end was never published: it is cut off.
@@ -48,13 +49,17 @@ class Store:
 
     def create(self, id: str, work: Work) -> None:
         """Begin the log of a job."""
-        self._open[id] = self._path(id).open("ab")
-        self._write(id, msgspec.json.encode(work))
+        self._open[id] = self._path(id).open("ab", buffering=0)
+        try:
+            self._write(id, msgspec.json.encode(work))
+        except OSError:
+            self.remove(id)
+            raise
 
     def append(self, id: str, record: Record) -> None:
         """Add an event to a job's log."""
         if id not in self._open:
-            self._open[id] = self._path(id).open("ab")
+            self._open[id] = self._path(id).open("ab", buffering=0)
         self._write(id, msgspec.json.encode(record))
 
     def close(self, id: str) -> None:
@@ -70,9 +75,10 @@ class Store:
     def _path(self, id: str) -> Path:
         return self._directory / f"{id}.jsonl"
 
-    def _write(self, id: str, line: bytes) -> None:
-        self._open[id].write(line + b"\n")
-        self._open[id].flush()
+    def _write(self, id: str, content: bytes) -> None:
+        line = content + b"\n"
+        if self._open[id].write(line) != len(line):
+            raise OSError(errno.ENOSPC, f"only a part of a record went into {self._path(id)}")
 
     def _read(self, path: Path) -> StoredJob | None:
         content = path.read_bytes()

@@ -275,6 +275,17 @@ async def test_what_is_no_stream_is_rejected_at_once(status: int, headers: Any, 
 
 
 @in_virtual_time
+async def test_what_is_rejected_is_not_kept_open() -> None:
+    app = Script((b"a long story", FOR_EVER), status=500)
+    network = VirtualNetwork()
+    async with open_server(app, network) as server, open_client(network) as client:
+        with pytest.raises(Rejected):
+            async with connect(f"http://127.0.0.1:{server.address[1]}", client=client) as source:
+                await anext(source)
+        await eventually(lambda: server.connections == 0)
+
+
+@in_virtual_time
 async def test_parameters_and_case_of_the_content_type_do_not_matter() -> None:
     app = Script((DONE,), headers=[("content-type", "Text/Event-Stream ;charset=utf-8")])
     assert await follow(app) == ["9", "10"]
@@ -287,6 +298,13 @@ async def test_parameters_and_case_of_the_content_type_do_not_matter() -> None:
 async def test_a_replay_of_everything_is_not_repeated() -> None:
     app = Script((event("1"), event("2"), CUT), (event("1"), event("2"), event("3"), DONE))
     assert await follow(app) == ["1", "2", "3", "9", "10"]
+
+
+@in_virtual_time
+async def test_what_it_remembers_is_bounded() -> None:
+    app = Script((event("1"), event("2"), CUT), (event("1"), event("2"), DONE))
+    policy = Policy(end=is_end, retry=0.1, remember=1)
+    assert await follow(app, policy) == ["1", "2", "1", "2", "9", "10"]
 
 
 @in_virtual_time

@@ -1,5 +1,7 @@
 """Jobs: they run whether anybody listens or not, and every stream comes to an end that agrees with the state."""
 
+import errno
+import logging
 import random
 from pathlib import Path
 
@@ -98,6 +100,26 @@ async def test_whoever_sees_the_completion_finds_the_job_finished() -> None:
 
 
 @in_virtual_time
+async def test_a_job_with_a_bug_takes_nobody_down(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(work: Work, done: int, report: object) -> None:
+        raise ZeroDivisionError
+
+    producer = make_producer()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(producer.run)
+        with (
+            caplog.at_level(logging.CRITICAL, "conformance.reference.producer"),
+            monkeypatch.context() as patch,
+        ):
+            patch.setattr("conformance.reference.producer.perform", broken)
+            assert await types(producer.start(Work())) == ["error", "stream_end"]
+        assert await types(producer.start(Work(events=1))) == ["complete", "stream_end"]
+        await producer.stop()
+
+
+@in_virtual_time
 async def test_a_shutdown_ends_the_streams_of_running_jobs() -> None:
     producer = make_producer()
     async with trio.open_nursery() as nursery:
@@ -192,6 +214,38 @@ async def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
         (tmp_path / "abc.jsonl").write_bytes(content)
         with pytest.raises(ValueError, match=r"abc\.jsonl is not the log of a job"):
             Store(tmp_path).load()
+
+
+class FullDisk(Store):
+    """Takes so many lines and no more."""
+
+    def __init__(self, directory: Path, lines: int) -> None:
+        super().__init__(directory)
+        self.left = lines
+
+    def _write(self, id: str, content: bytes) -> None:
+        if not self.left:
+            raise OSError(errno.ENOSPC, "no space left")
+        self.left -= 1
+        super()._write(id, content)
+
+
+@pytest.mark.parametrize("lines", range(1, 5))
+@in_virtual_time
+async def test_what_cannot_be_saved_is_not_published(
+    tmp_path: Path, lines: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = make_producer(FullDisk(tmp_path, lines))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(producer.run)
+        with caplog.at_level(logging.CRITICAL, "conformance.reference.producer"):
+            told = await types(producer.start(Work(events=4)))
+        assert told == ["progress"] * (lines - 1) + ["error", "stream_end"]
+        with pytest.raises(Unavailable, match="no space left"):
+            producer.start(Work())
+        assert producer.active == 0
+        await producer.stop()
+    assert len(Store(tmp_path).load()[0].records) == lines - 1
 
 
 @in_virtual_time

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -203,6 +204,21 @@ async def test_a_shutdown_ends_streams_with_what_became_of_their_jobs(network: N
     assert b"event: error" in rest
     assert b"event: stream_end" in rest
     assert rest.endswith(b"0\r\n\r\n")
+
+
+@in_virtual_time
+async def test_a_shutdown_only_interrupts_the_streams_of_jobs_that_will_go_on(tmp_path: Path) -> None:
+    network = VirtualNetwork()
+    async with running(network, state=tmp_path, grace=100) as (service, client):
+        id = await start(client, events=10, interval=1)
+        connection = await network.connect(*service.address)
+        await connection.send_all(get(f"/jobs/{id}/events"))
+        await trio.sleep(2.5)
+    assert trio.current_time() == 2.5
+    async with connection:
+        received = await read_all(connection)
+    assert received.count(b"event: progress") == received.count(b"event: ") == 2
+    assert received.endswith(b"0\r\n\r\n")
 
 
 @in_virtual_time
