@@ -77,9 +77,9 @@ def put_together(
         scenarios=tuple(
             report.Scenario(
                 name=name,
-                summary=_SUMMARIES.get(each.history.scenario, ""),
+                summary=_summary(each.history),
                 duration=round(each.history.duration, 3),
-                figures=each.figures,
+                figures={} if _was_skipped(each.history) else each.figures,
             )
             for name, each in examined.items()
         ),
@@ -87,7 +87,21 @@ def put_together(
         cases=tuple(cases),
         summary=report.summarise(cases),
     )
-    return Run(histories, results, {name: each.timeline for name, each in examined.items()})
+    pictures = {name: each.timeline for name, each in examined.items() if each.timeline.lanes}
+    return Run(histories, results, pictures)
+
+
+def _was_skipped(history: History) -> bool:
+    return history.concluded is not None and history.concluded.outcome == "skipped"
+
+
+def _summary(history: History) -> str:
+    summary = _SUMMARIES.get(history.scenario, "")
+    concluded = history.concluded
+    if concluded is None or concluded.outcome == "done":
+        return summary
+    how = "Not driven" if concluded.outcome == "skipped" else "Not driven to its end"
+    return f"{summary} {how}: {concluded.reason}."
 
 
 def _unreached(histories: Iterable[History]) -> str | None:
