@@ -127,7 +127,7 @@ def heartbeat(history: History) -> Judgement:
     if not streams:
         return nothing_to_read(history)
     limit = history.terms.limits.silence
-    bound = limit * _OR_SO + room(history)
+    bound = max(limit * _OR_SO, limit + room(history))
     findings: list[Finding] = []
     carried = 0
     unknown = False
@@ -138,7 +138,7 @@ def heartbeat(history: History) -> Judgement:
                 if _tells(history, stream):
                     findings.append(_silence(stream, start, end, limit))
                 unknown = True
-        carried += sum(end - start > limit for start, end in pairwise(_told(history, stream)))
+        carried += sum(end - start > bound for start, end in pairwise(_told(history, stream)))
     if findings:
         return broken(findings)
     if unknown:
