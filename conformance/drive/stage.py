@@ -26,7 +26,7 @@ from conformance.dialect import Dialect
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of
-from conformance.history import Chunk, Ended, How, Mark, Purpose, Recorder, Requested
+from conformance.history import Chunk, Ended, How, Mark, Purpose, Recorder, Relayed, Requested
 from conformance.history.redact import ALWAYS_SECRET
 from conformance.pointer import ABSENT, resolve
 from conformance.transport import Route, open_client
@@ -262,6 +262,11 @@ class Stage:
         await self.server.kill()
         await self.server.start()
         self.mark("server started again")
+
+    @property
+    def answered(self) -> bool:
+        """Whether something of a response's body has reached the link, let through or not."""
+        return any(isinstance(record, Relayed) for record in self.recorder.records)
 
     @property
     def captured(self) -> tuple[str, ...]:
