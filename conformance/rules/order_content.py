@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from conformance.dialect import Dialect, Role, sequence_of, stream_of
-from conformance.history import EventArrival, Exchange
+from conformance.history import Arrival, EventArrival, Exchange
 from conformance.pointer import ABSENT, resolve
 
 Content: TypeAlias = tuple[str, str]
@@ -50,7 +50,7 @@ def number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
     return value
 
 
-def lane(dialect: Dialect, arrival: EventArrival) -> str:
+def lane(dialect: Dialect, arrival: Arrival) -> str:
     """What counts its numbers for itself: on a bus each stream may, if the events say whose they are."""
     return "" if dialect.scope is not None else stream_of(dialect, arrival.parsed) or ""
 

@@ -25,7 +25,8 @@ from fault_injection.network import Network
 
 Wrap: TypeAlias = Callable[[App], App]
 
-_WALL = 1_700_000_000.0  # seconds since 1970 at trio's time 0: specimens live in a time of their own
+WALL = 1_700_000_000.0
+"""Seconds since 1970 at trio's time 0: specimens live in a time of their own."""
 
 
 def _same(app: App) -> App:
@@ -38,7 +39,8 @@ class Specimen:
 
     `breaks` are the rules that must catch it, in the history of `scenario`. `wrap` makes it out of the
     reference's application; `options` are the service's. `configure` changes the configuration that it is
-    judged by, where the reference's own does not show the flaw.
+    judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
+    after a restart.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Specimen:
     wrap: Wrap = _same
     options: ServiceOptions = ServiceOptions()
     configure: Callable[[Config], Config] = lambda config: config
+    remembers: bool = True
 
 
 REFERENCE = Specimen("reference", "The reference service, correct.", (), "subscribe")
@@ -87,7 +90,7 @@ async def examine(
             duration=5.0,
             declared=held(config) | {"target.command"},
             clock="virtual" if virtual else "real",
-            wall=lambda: _WALL + trio.current_time(),
+            wall=lambda: WALL + trio.current_time(),
             server=server,
         )
         return await play(setting, scenario_named(scenario or specimen.scenario))
@@ -103,8 +106,8 @@ class _InProcess:
         self._seed = seed
         self._options = msgspec.structs.replace(
             specimen.options,
-            epoch=_WALL if specimen.options.epoch is None else specimen.options.epoch,
-            state=folder,
+            epoch=WALL if specimen.options.epoch is None else specimen.options.epoch,
+            state=folder if specimen.remembers else None,
         )
         self._scope = trio.CancelScope()
         self._over = trio.Event()
