@@ -76,7 +76,7 @@ def no_gap(history: History) -> Judgement:
     if not steps:
         return _uncounted(streams)
     siblings = {id(count): _siblings(history, count, counts) for count in counts}
-    usual = _usual(steps)
+    least = min(step.size for step in steps)
     findings: list[Finding] = []
     doubtful: list[_Step] = []
     for step in steps:
@@ -85,10 +85,10 @@ def no_gap(history: History) -> Judgement:
         missing -= set(step.count.between(step.start, step.end))  # those came, if not in order
         if missing:
             findings.append(_gap(step, f"another connection got {listed(map(str, sorted(missing)))}"))
-        elif step.size > usual and not _is_explained(history, step, others):
+        elif step.size > least and not _is_explained(history, step, others):
             doubtful.append(step)
     findings += [
-        _gap(step, reason) for step in doubtful if (reason := _why_lost(history, counts, steps, usual, step))
+        _gap(step, reason) for step in doubtful if (reason := _why_lost(history, counts, steps, step))
     ]
     if doubtful and not findings:
         step = doubtful[0]
@@ -154,17 +154,15 @@ def _told(stream: Exchange) -> int:
     return sum(each.role is not Role.END for each in told(stream))
 
 
-def _why_lost(
-    history: History, counts: Iterable[_Count], steps: list[_Step], usual: Number, jump: _Step
-) -> str:
+def _why_lost(history: History, counts: Iterable[_Count], steps: list[_Step], jump: _Step) -> str:
     """Why a jump is a loss for certain; "" where it is not.
 
     Either the count of events says so, or the stream counts for itself by one even step: then it began at the
     beginning, at 0 or at one step, and most steps are even.
     """
-    stream = jump.count.stream
+    stream, usual = jump.count.stream, _usual(steps)
     even = sum(step.size == usual for step in steps)
-    if jump.size % usual != 0 or even < max(2, _MOSTLY * len(steps)):
+    if jump.size <= usual or jump.size % usual != 0 or even < max(2, _MOSTLY * len(steps)):
         return ""
     got, expected = _told(stream), history.terms.expect.events
     if (
