@@ -10,7 +10,12 @@ _NEEDS = {scenario.name: scenario.needs for scenario in SCENARIOS}
 
 
 def unlocks(rules: Sequence[Rule], histories: Mapping[str, History]) -> tuple[str, ...]:
-    """A line for each set of keys that is missing, with the rules that wait for it; the most rules first."""
+    """A line for each set of keys that is missing, with the rules that wait for it; the most rules first.
+
+    None where no event stream was seen: then it is not the configuration that rules wait for.
+    """
+    if not any(stream.is_event_stream for history in histories.values() for stream in history.streams):
+        return ()
     waiting: dict[tuple[str, ...], set[str]] = {}
     driven = {history.scenario: history for history in histories.values()}
     for rule in rules:

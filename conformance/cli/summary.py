@@ -36,7 +36,8 @@ def print_summary(console: Console, results: Results, files: Iterable[str] = ())
         for line in results.unlocks:
             console.print(Text(f"  {visible(line)}", style="dim"))
     console.print()
-    _print_counts(console, results)
+    if results.cases:
+        _print_counts(console, results)
     good = outcome(results) is Outcome.CONFORMS
     console.print(Text(headline(results), style="bold green" if good else "bold red"))
     if results.unreached is not None:
@@ -71,13 +72,15 @@ def _print_rule(console: Console, results: Results, kind: Status, rule: str, cas
 
 
 def _print_reasons(console: Console, cases: Sequence[Case]) -> None:
-    reasons: dict[str, dict[str, None]] = {}
+    reasons: dict[str, list[Case]] = {}
     for case in cases:
-        reasons.setdefault(case.reason, {})[case.rule] = None
+        reasons.setdefault(case.reason, []).append(case)
     if reasons:
         console.print("\nInconclusive:")
-    for reason, rules in reasons.items():
-        _indented(console, f"{reason}: {', '.join(rules)}", style="cyan")
+    for reason, told in reasons.items():
+        rules = ", ".join(dict.fromkeys(case.rule for case in told))
+        scenarios = ", ".join(dict.fromkeys(case.scenario for case in told))
+        _indented(console, f"{reason}: {rules} in {scenarios}", style="cyan")
 
 
 def _print_counts(console: Console, results: Results) -> None:

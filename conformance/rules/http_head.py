@@ -29,8 +29,8 @@ from reports.results import Finding, Level
     why="On any other status an event source fails the connection for good: it does not try again. 204 is the "
     "one way to tell a client that reconnects to stop.",
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
-    mend="Answer 200 with the stream. Say that the work failed in an event, not in the status. Answer 204 only to "
-    "a client that comes back and has seen everything.",
+    mend="Is the address that of the stream? Answer 200 with it. Say that the work failed in an event, not in the "
+    "status. Answer 204 only to a client that comes back and has seen everything.",
     scenarios=READING,
 )
 def status(history: History) -> Judgement:
@@ -84,8 +84,9 @@ def _refused(stream: Exchange) -> Finding:
     why="An event source fails the connection for good when the response is of any other type, and libraries "
     "refuse it too. Proxies and compressors that leave event streams alone know them by it.",
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
-    mend="Set the header on the streaming response itself: Content-Type: text/event-stream. Frameworks set "
-    "text/html or application/json where nothing is said; a second header is often a middleware's.",
+    mend="Is the address that of the stream? Set the header on the streaming response itself: Content-Type: "
+    "text/event-stream. Frameworks set text/html or application/json where nothing is said; a second header is "
+    "often a middleware's.",
     scenarios=READING,
 )
 def content_type(history: History) -> Judgement:

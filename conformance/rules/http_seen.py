@@ -112,11 +112,11 @@ def head_evidence(stream: Exchange, *headers: str, expected: str, actual: str = 
     """Evidence from the head of a response: these of its headers, and what should stand there."""
     assert stream.head is not None
     wanted = {name.lower() for name in headers}
-    lines = [f"{name}: {value}" for name, value in stream.head.headers if name.lower() in wanted]
+    lines = "\n".join(f"{name}: {value}" for name, value in stream.head.headers if name.lower() in wanted)
     return evidence_at(
         stream.head.time,
         stream.name,
-        excerpt="\n".join(lines)[:300],
+        excerpt=lines[:300] if actual else "",
         expected=expected,
-        actual=actual or ("\n".join(lines)[:300] if lines else f"no {' or '.join(headers)}"),
+        actual=actual or lines[:300] or f"no {' or '.join(headers)}",
     )
