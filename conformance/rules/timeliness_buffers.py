@@ -14,10 +14,10 @@ from conformance.dialect import Role
 from conformance.history import Arrival, EventArrival, Exchange
 from conformance.rules.order_content import excerpt, told
 from conformance.rules.rule import evidence_at
+from conformance.rules.timeliness_clock import INSTANT
 from conformance.wire import Comment, Event
 from reports.results import Finding
 
-INSTANT = 0.03  # seconds: what comes so close together comes at once
 FEWEST = 3  # events that make a burst
 PAUSE = 0.5  # seconds of nothing, from which on a burst is held back and not just quick
 _MOST = 0.8  # of a stream: so much of it at once is all of it

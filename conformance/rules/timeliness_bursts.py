@@ -15,7 +15,6 @@ from conformance.rules.scopes import READING
 from conformance.rules.streams import from_the_beginning, nothing_to_read, readable, room
 from conformance.rules.timeliness_buffers import (
     FEWEST,
-    INSTANT,
     PAUSE,
     BufferSize,
     Release,
@@ -26,7 +25,16 @@ from conformance.rules.timeliness_buffers import (
     releases,
     torn_events,
 )
-from conformance.rules.timeliness_clock import Clock, Stamped, delays, knows, left_server, read_clock, stamped
+from conformance.rules.timeliness_clock import (
+    INSTANT,
+    Clock,
+    Stamped,
+    delays,
+    knows,
+    left_server,
+    read_clock,
+    stamped,
+)
 from conformance.rules.timeliness_delivery import AUTHORING
 from reports.results import Finding
 

@@ -18,6 +18,9 @@ from conformance.history import Arrival, EventArrival, Exchange, History
 from conformance.pointer import resolve
 from fault_injection.faults import Disconnect, Refuse
 
+INSTANT = 0.03
+"""Seconds: what comes so close together comes at once."""
+
 _SAME = 0.05  # seconds: clocks that differ by less are one
 _DATE_AHEAD, _DATE_BEHIND = 2.0, 5.0  # seconds; Date has whole seconds, and servers cache it
 _COARSE = (60.0, 1.0, 0.1, 0.01)  # seconds: steps in which clocks go that are written more finely
@@ -183,12 +186,12 @@ def arrived(stream: Exchange) -> list[tuple[float, int]]:
 
 
 def neighbours(stamps: Sequence[Stamped]) -> Iterable[tuple[Stamped, Stamped]]:
-    """Stamped events that stand right behind one another on a connection, not even a comment between them."""
-    places = {
-        id(each): place
-        for stream in {id(stamp.stream): stamp.stream for stamp in stamps}.values()
-        for place, each in enumerate(stream.arrivals)
-    }
+    """Stamped events that follow one another on a connection with nothing written in between: what stands there
+    came together with the first, as padding does."""
+    streams = {id(stamp.stream): stamp.stream for stamp in stamps}
+    places = {id(each): place for stream in streams.values() for place, each in enumerate(stream.arrivals)}
     for one, other in pairwise(stamps):
-        if one.stream is other.stream and places[id(other.arrival)] == places[id(one.arrival)] + 1:
-            yield one, other
+        if one.stream is other.stream:
+            between = one.stream.arrivals[places[id(one.arrival)] + 1 : places[id(other.arrival)]]
+            if all(each.left_server - one.arrival.left_server <= INSTANT for each in between):
+                yield one, other

@@ -18,8 +18,8 @@ from conformance.rules.rule import (
 )
 from conformance.rules.scopes import READING
 from conformance.rules.streams import nothing_to_read, readable, room
-from conformance.rules.timeliness_buffers import INSTANT
 from conformance.rules.timeliness_clock import (
+    INSTANT,
     Clock,
     Stamped,
     knows,
@@ -244,10 +244,8 @@ def _waits_for_its_end(
     for each in stream.all_events:
         end = each.event.end
         blank = 2 if stream.body[end - 2 : end] == b"\r\n" else 1
-        said, dispatched, next_one = (
-            bisect_left(ends, end - blank),
-            bisect_left(ends, end),
-            bisect_right(ends, end),
-        )
+        rest = 1 if stream.body[end - 1 : end + 1] == b"\r\n" else 0  # a CR dispatches, its LF may come later
+        said, dispatched = bisect_left(ends, end - blank), bisect_left(ends, end)
+        next_one = bisect_right(ends, end + rest)
         if next_one < len(parts) and parts[next_one][0] - parts[dispatched][0] <= INSTANT:
             yield each, parts[dispatched][0] - parts[said][0]
