@@ -119,7 +119,7 @@ def severed(history: History, stream: Exchange) -> bool:
     if any(isinstance(fired.fault, _SEVERING) for fired in stream.fired):
         return True
     killed = history.marked("server killed")
-    return any(stream.requested.time <= mark.time <= end_of(stream) for mark in killed)
+    return any(stream.requested.time < mark.time <= end_of(stream) for mark in killed)
 
 
 def held_back(history: History, stream: Exchange) -> int:
