@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import { createChannel, createSession } from "better-sse";
 
 const EVENTS = 8;
-const INTERVAL = 150; // milliseconds
+const INTERVAL = 250; // milliseconds
 const jobs = new Map();
 
 function startJob() {
