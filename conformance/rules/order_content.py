@@ -43,10 +43,15 @@ def _without(value: Any, pointer: str) -> Any:
 
 
 def number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
-    """The event's sequence number, also where digits stand in a string; text that is no number; or None."""
+    """The event's sequence number, also where digits stand in a string; text that is no number; or None.
+
+    What is too large to count with is taken for a name.
+    """
     value = sequence_of(dialect, arrival.parsed)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
         return int(value)
+    if isinstance(value, int | float) and abs(value) >= 10**_DIGITS:
+        return str(value)
     return value
 
 

@@ -6,7 +6,7 @@ right. So a jump counts only where something else says that an event is missing.
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,10 +15,18 @@ from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import Number, excerpt, lane, listed, number, told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
-from conformance.rules.streams import from_the_beginning, groups, is_shared, nothing_to_read, readable
+from conformance.rules.streams import (
+    Key,
+    from_the_beginning,
+    is_shared,
+    nothing_to_read,
+    readable,
+    same_stream,
+)
 from reports.results import Finding
 
 _MOSTLY = 2 / 3  # of the steps: so many are even where a stream counts for itself
+_LOOKED_AT = 1000  # numbers that a step leaves out; a server could make it leave out millions
 
 
 @dataclass(frozen=True)
@@ -36,11 +44,17 @@ class _Step:
 
 
 class _Count:
-    """What one connection counted: all numbers of one lane (see `order_content.lane`), as they came and sorted."""
+    """What one connection counted: the numbers of one lane (see `order_content.lane`), as they came and sorted.
 
-    def __init__(self, stream: Exchange, lane: str, arrivals: list[tuple[Number, EventArrival]]) -> None:
+    `events` is how many of the work's events the connection got: its completion is one, what comes after is not.
+    """
+
+    def __init__(
+        self, stream: Exchange, lane: str, events: int, arrivals: list[tuple[Number, EventArrival]]
+    ) -> None:
         self.stream = stream
         self.lane = lane
+        self.events = events
         self.first = arrivals[0][0]
         self.steps = [
             _Step(self, start, end, arrival)
@@ -48,11 +62,26 @@ class _Count:
             if end > start  # steps back are `order.increasing`'s
         ]
         self.ways = {(step.start, step.end) for step in self.steps}
-        self._sorted = sorted({value for value, _ in arrivals})
+        self.numbers = {value for value, _ in arrivals}
+        self._sorted = sorted(self.numbers)
 
     def between(self, start: Number, end: Number) -> list[Number]:
-        """The numbers that came, before or after, between these two."""
-        return self._sorted[bisect_right(self._sorted, start) : bisect_left(self._sorted, end)]
+        """The numbers that came, before or after, between these two; the first thousand of them."""
+        low, high = bisect_right(self._sorted, start), bisect_left(self._sorted, end)
+        return self._sorted[low : min(high, low + _LOOKED_AT)]
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How all connections step: `usual` is the size that most steps have, `even` how many of `steps` have it."""
+
+    usual: Number
+    even: int
+    steps: int
+
+    @property
+    def is_even(self) -> bool:
+        return self.even >= max(2, _MOSTLY * self.steps)
 
 
 @rule(
@@ -75,21 +104,20 @@ def no_gap(history: History) -> Judgement:
     steps = [step for count in counts for step in count.steps]
     if not steps:
         return _uncounted(streams)
-    siblings = {id(count): _siblings(history, count, counts) for count in counts}
+    siblings = _siblings(history, counts)
     least = min(step.size for step in steps)
     findings: list[Finding] = []
     doubtful: list[_Step] = []
     for step in steps:
         others = siblings[id(step.count)]
         missing = {value for each in others for value in each.between(step.start, step.end)}
-        missing -= set(step.count.between(step.start, step.end))  # those came, if not in order
+        missing -= step.count.numbers  # those came, if not in order
         if missing:
             findings.append(_gap(step, f"another connection got {listed(map(str, sorted(missing)))}"))
         elif step.size > least and not _is_explained(history, step, others):
             doubtful.append(step)
-    findings += [
-        _gap(step, reason) for step in doubtful if (reason := _why_lost(history, counts, steps, step))
-    ]
+    pace, start = _pace(steps), _start(history, counts)
+    findings += [_gap(step, reason) for step in doubtful if (reason := _why_lost(history, step, pace, start))]
     if doubtful and not findings:
         step = doubtful[0]
         return inconclusive(
@@ -101,12 +129,14 @@ def no_gap(history: History) -> Judgement:
 
 def _counts(stream: Exchange) -> Iterator[_Count]:
     found: dict[str, list[tuple[Number, EventArrival]]] = {}
-    for each in told(stream):
+    events = told(stream)
+    for each in events:
         value = number(stream.dialect, each)
         if value is not None and not isinstance(value, str):
             found.setdefault(lane(stream.dialect, each), []).append((value, each))
+    of_the_work = sum(each.role is not Role.END for each in events)
     for name, arrivals in found.items():
-        yield _Count(stream, name, arrivals)
+        yield _Count(stream, name, of_the_work, arrivals)
 
 
 def _uncounted(streams: Iterable[Exchange]) -> Judgement:
@@ -117,25 +147,33 @@ def _uncounted(streams: Iterable[Exchange]) -> Judgement:
     return inconclusive("fewer than two events of a connection carry a sequence number")
 
 
-def _siblings(history: History, count: _Count, counts: Iterable[_Count]) -> list[_Count]:
-    """What other connections counted that are told the same."""
-    if not is_shared(history):
-        return []
-    group = next(
-        group for group in groups(readable(history)) if any(stream is count.stream for stream in group)
-    )
-    return [
-        each
-        for each in counts
-        if each is not count and each.lane == count.lane and any(each.stream is stream for stream in group)
-    ]
+def _siblings(history: History, counts: Iterable[_Count]) -> dict[int, list[_Count]]:
+    """For each count, by its id: what other connections counted that are told the same."""
+    alike: dict[tuple[str, Key], list[_Count]] = {}
+    for each in counts:
+        alike.setdefault((each.lane, same_stream(each.stream)), []).append(each)
+    shared = is_shared(history)
+    return {
+        id(each): [other for other in group if other is not each] if shared else []
+        for group in alike.values()
+        for each in group
+    }
 
 
-def _usual(steps: Iterable[_Step]) -> Number:
-    """The size that most steps have."""
+def _pace(steps: Collection[_Step]) -> _Pace:
     sizes = Counter(step.size for step in steps)
-    most = max(sizes.values())
-    return min(size for size, times in sizes.items() if times == most)
+    even = max(sizes.values())
+    return _Pace(min(size for size, times in sizes.items() if times == even), even, len(steps))
+
+
+def _start(history: History, counts: Iterable[_Count]) -> set[Number]:
+    """The numbers at which streams began, as those saw it who were there."""
+    there = {
+        id(stream)
+        for stream in {id(each.stream): each.stream for each in counts}.values()
+        if from_the_beginning(history, stream)
+    }
+    return {each.first for each in counts if id(each.stream) in there}
 
 
 def _is_explained(history: History, step: _Step, others: Iterable[_Count]) -> bool:
@@ -145,36 +183,28 @@ def _is_explained(history: History, step: _Step, others: Iterable[_Count]) -> bo
     return (
         bool(step.count.between(step.start, step.end))
         or any((step.start, step.end) in each.ways for each in others)
-        or (expected is not None and _told(step.count.stream) >= expected)
+        or (expected is not None and step.count.events >= expected)
     )
 
 
-def _told(stream: Exchange) -> int:
-    """The events of the work, its completion included; what comes after that is not counted."""
-    return sum(each.role is not Role.END for each in told(stream))
-
-
-def _why_lost(history: History, counts: Iterable[_Count], steps: list[_Step], jump: _Step) -> str:
+def _why_lost(history: History, jump: _Step, pace: _Pace, start: set[Number]) -> str:
     """Why a jump is a loss for certain; "" where it is not.
 
     Either the count of events says so, or the stream counts for itself by one even step: then it began at the
     beginning, at 0 or at one step, and most steps are even.
     """
-    stream, usual = jump.count.stream, _usual(steps)
-    even = sum(step.size == usual for step in steps)
-    if jump.size <= usual or jump.size % usual != 0 or even < max(2, _MOSTLY * len(steps)):
+    usual, got, expected = pace.usual, jump.count.events, history.terms.expect.events
+    if jump.size <= usual or jump.size % usual != 0 or not pace.is_even:
         return ""
-    got, expected = _told(stream), history.terms.expect.events
     if (
         expected is not None
-        and stream.completed is not None
+        and jump.count.stream.completed is not None
         and got + round(jump.size / usual) - 1 <= expected
-        and from_the_beginning(history, stream)
+        and from_the_beginning(history, jump.count.stream)
     ):
         return f"the stream completed with {got} events of the {expected} that expect.events declares"
-    for count in counts:
-        if count.first in {0, usual} and from_the_beginning(history, count.stream):
-            return f"the numbers begin at {count.first} and {even} of {len(steps)} steps are {usual}"
+    if begun := start & {0, usual}:
+        return f"the numbers begin at {min(begun)} and {pace.even} of {pace.steps} steps are {usual}"
     return ""
 
 

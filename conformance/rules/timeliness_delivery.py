@@ -32,7 +32,10 @@ from reports.results import Finding
 
 AUTHORING = "https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes"
 _SHOWN = 3  # events behind a finding
-_GAP = 0.05  # seconds between two events, from which on it shows whether the first waited for the second
+_GAP = 0.02  # seconds between two events, from which on it shows whether the first waited for the second
+_CLOSED_LATE = (
+    0.05  # seconds; TCP alone may hold a small write for 40 ms, until the one before it is acknowledged
+)
 _SAMPLE = 200  # pairs of events to judge by; more tell nothing new
 _FEWEST = 3  # pairs of events to judge by
 _WAITS, _PROMPT = 0.7, 0.3  # of the gap to the next event
@@ -212,10 +215,10 @@ def _closed_late(history: History, stream: Exchange) -> Finding | None:
     parts = left_server(history, stream)
     if parts is None:
         return None
-    late = [(each, wait) for each, wait in _waits_for_its_end(stream, parts) if wait >= _GAP]
+    late = [(each, wait) for each, wait in _waits_for_its_end(stream, parts) if wait >= _CLOSED_LATE]
     if len(late) < 2 or len(late) < (len(stream.all_events) - 1) / 2:
         return None
-    if len(late) < _FEWEST and any(wait < _GAP + room(history) for _, wait in late):
+    if len(late) < _FEWEST and any(wait < _CLOSED_LATE + room(history) for _, wait in late):
         return None
     longest = max(wait for _, wait in late)
     return Finding(

@@ -98,6 +98,13 @@ def test_a_number_in_the_data() -> None:
     assert judged(increasing, stream(text), terms=terms(dialect)).verdict == "conforms", "10 follows 9"
 
 
+def test_numbers_that_nobody_can_count_with_are_names() -> None:
+    huge = [(0.1, encode_event(f'{{"seq": {seq}}}')) for seq in ("1" * 400, "2" * 400, "1e300", "0.5")]
+    held = terms(Dialect(sequence="/seq"))
+    for rule in (increasing, no_gap):
+        assert judged(rule, stream(huge), terms=held).verdict == "not-applicable"
+
+
 def test_on_a_bus_each_stream_counts_for_itself() -> None:
     dialect = Dialect(sequence="/seq", stream="/session")
     pieces = [
