@@ -135,11 +135,19 @@ def answered(
     body: str = "{}",
     method: str = "POST",
     url: str = "http://127.0.0.1:8000/jobs",
+    names: dict[str, str] | None = None,
 ) -> list[Record]:
     """The records of a request that is no stream, answered at once."""
     name = name or purpose
     return [
-        Requested(time=at, exchange=name, purpose=purpose, method=method, url=url),
+        Requested(
+            time=at,
+            exchange=name,
+            purpose=purpose,
+            method=method,
+            url=url,
+            names={} if names is None else names,
+        ),
         Head(time=at, exchange=name, status=status, headers=(("content-type", "application/json"),)),
         Chunk.of(at, name, body.encode()),
         Ended(time=at, exchange=name, how="complete"),
