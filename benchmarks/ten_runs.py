@@ -78,10 +78,10 @@ def main() -> int:
     )
     parser.add_argument("--keep", type=Path, help="a folder for the reports; default: they are thrown away")
     given = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {given.load} of them kept busy\n")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {given.load} busy processes beside\n")
     print("| run | seconds | pass | fail | warn | inconclusive | not-applicable | error | driven again |")
     print("| --: | --: | --: | --: | --: | --: | --: | --: | --: |")
-    bad: list[str] = []
+    found: dict[tuple[str, str, str], list[int]] = {}
     with contextlib.ExitStack() as stack:
         kept = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         kept.mkdir(parents=True, exist_ok=True)
@@ -94,15 +94,19 @@ def main() -> int:
             row = [counts[v] for v in ("pass", "fail", "warn", "inconclusive", "not-applicable", "error")]
             cells = " | ".join(map(str, [number, f"{time.monotonic() - started:.0f}", *row, again]))
             print(f"| {cells} |", flush=True)
-            bad += [
-                f"run {number}: {case['verdict']} {case['id']}: {case['reason']}"
-                for case in results["cases"]
-                if case["verdict"] in {"fail", "error", "warn", "inconclusive"}
-            ]
+            for case in results["cases"]:
+                if case["verdict"] not in {"pass", "not-applicable"}:
+                    found.setdefault((case["verdict"], case["id"], case["reason"]), []).append(number)
             if not results["cases"]:
-                bad.append(f"run {number}: fail, nothing was judged: {results.get('unreached')}")
-    print("\n" + ("\n".join(bad) if bad else "Nothing was found."))
-    return int(any(": fail" in each or ": error" in each for each in bad))
+                found.setdefault(("error", "nothing was judged", results["unreached"]), []).append(number)
+    print()
+    for (verdict, case, reason), runs in sorted(found.items()):
+        print(
+            f"- {verdict} {case} in {'run' if len(runs) == 1 else 'runs'} {', '.join(map(str, runs))}: {reason}"
+        )
+    bad = sum(len(runs) for (verdict, _, _), runs in found.items() if verdict in {"fail", "error"})
+    print(f"\nFalse alarms: {bad}")
+    return int(bad > 0)
 
 
 if __name__ == "__main__":
