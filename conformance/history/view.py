@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +32,8 @@ from conformance.history.records import (
 from conformance.wire import Comment, Decoder, Event, Item, Reconnection, Violation
 
 _PIECE = 1 << 16  # bytes of decoded body at a time
+_GZIP = zlib.MAX_WBITS | 16
+_ZLIB = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}  # content coding to window bits
 
 
 class HistoryError(ValueError):
@@ -192,7 +194,7 @@ class Exchange:
         return tuple(each for each in self.arrivals if isinstance(each.item, Reconnection))
 
     def _arrival(self, time: float, item: Item) -> Arrival:
-        end = item.offset if isinstance(item, Violation) else item.end
+        end = item.offset + 1 if isinstance(item, Violation) else item.end
         at_link = self._at_link(end)
         parsed = parse(item)
         kind = EventArrival if isinstance(item, Event) else Arrival
@@ -207,7 +209,8 @@ class Exchange:
 
 @dataclass(frozen=True)
 class History:
-    """One scenario's record. `cut` says that the file ends in the middle of a line: the run was killed."""
+    """One scenario's record. `cut` says that its file stops before the end: the run was killed, or still is
+    under way."""
 
     records: tuple[Record, ...]
     cut: bool = False
@@ -319,26 +322,45 @@ def history(records: Iterable[Record], *, cut: bool = False) -> History:
 
 
 def load(path: Path) -> History:
-    """Read a history. A last line that was cut off by a kill is left out, and `cut` says so.
+    """Read a history. Where a kill cut it off everything before is kept, but a last line without its end is left
+    out; `cut` says so.
 
     Raises `HistoryError` where the file is no history, `OSError` where it cannot be read.
     """
     decoder = msgspec.json.Decoder(Record)
     lines = path.read_bytes().split(b"\n")
-    cut = lines.pop() != b""
+    unfinished = lines.pop()
+    if not lines:
+        raise HistoryError(f"{path}: not a history: it has no whole line" if unfinished else f"{path}: empty")
+    _check_version(path, lines[0])
     records: list[Record] = []
     for number, line in enumerate(lines, 1):
         try:
             records.append(decoder.decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise HistoryError(f"{path}, line {number}: not a record of a history: {error}") from error
-    if not records or not isinstance(records[0], Began):
-        raise HistoryError(f"{path}: not a history: its first line is no `began` record")
-    if records[0].version > VERSION:
+        if isinstance(records[-1], Began) and number > 1:
+            raise HistoryError(f"{path}, line {number}: a second `began` record: a file holds one history")
+    return history(records, cut=unfinished != b"" or not isinstance(records[-1], Concluded))
+
+
+class _First(msgspec.Struct):
+    """What every version's first line has."""
+
+    record: Literal["began"]
+    version: int = VERSION
+
+
+def _check_version(path: Path, line: bytes) -> None:
+    """Before anything else is read: what a newer version holds cannot be read, and that is what to say."""
+    try:
+        first = msgspec.json.decode(line, type=_First)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HistoryError(f"{path}: not a history: its first line is no `began` record") from error
+    if first.version > VERSION:
         raise HistoryError(
-            f"{path}: version {records[0].version} of the format; this sse-conformance reads up to {VERSION}"
+            f"{path}: version {first.version} of the format; this sse-conformance reads up to {VERSION}"
         )
-    return history(records, cut=cut)
 
 
 def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
@@ -362,18 +384,28 @@ def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
 def _decoded(chunks: Iterable[Chunk], encoding: str | None, limit: int) -> Iterable[tuple[float, bytes]]:
     """Undo the content coding, chunk by chunk, and stop at `limit` bytes: a small chunk may hold gigabytes."""
     coding = (encoding or "identity").strip().lower()
-    if coding not in {"gzip", "x-gzip", "deflate"}:
+    if coding not in _ZLIB:
         yield from ((chunk.time, chunk.data) for chunk in chunks)
         return
-    inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32 if "gzip" in coding else zlib.MAX_WBITS)
-    left = limit
+    inflate = zlib.decompressobj(wbits=_ZLIB[coding])
+    left, begun = limit, False
     for chunk in chunks:
         coded = chunk.data
         while coded and left > 0:
+            if inflate.eof:  # gzip may go on with another member (RFC 1952, section 2.2)
+                if coding == "deflate":
+                    return
+                inflate = zlib.decompressobj(wbits=_ZLIB[coding])
             try:
                 data = inflate.decompress(coded, min(left, _PIECE))
             except zlib.error:
-                return  # not what the header says: `http.compression` has its say
-            coded = inflate.unconsumed_tail
+                if begun or coding != "deflate":
+                    return  # not what the header says: `http.compression` has its say
+                inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # many servers leave out the zlib header
+                begun = True
+                continue
+            begun = True
+            coded = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
             left -= len(data)
-            yield chunk.time, data
+            if data:
+                yield chunk.time, data
