@@ -42,26 +42,46 @@ class EventTrigger:
 
 
 class MidEventTrigger:
-    """Acts in the first line of the event that follows the n-th one."""
+    """Acts in the first line of the event that follows the n-th one; comments between them are passed over."""
 
     def __init__(self, count: int) -> None:
         self._finder = BodyFinder()
         self._decoder = Decoder()
         self._left = count
-        self._since: int | None = 0 if count == 0 else None
+        self._into = 0  # bytes of the event so far
+        self._in_comment = False
 
     def feed(self, data: bytes) -> int | None:
         """The index in `data` a few bytes into the event, or None."""
         for index, piece in self._finder.feed(data):
-            before = self._decoder.offset
-            for item in self._decoder.feed(piece):
-                if isinstance(item, Event):
-                    self._left -= 1
-                    if self._left == 0:
-                        self._since = item.end
-            after = self._decoder.offset
-            if self._since is not None and after > self._since + _INTO_THE_EVENT:
-                return index + self._since + _INTO_THE_EVENT - before
+            start = self._past_the_last(piece) if self._left else 0
+            if start is not None and (cut := self._into_the_next(piece, start)) is not None:
+                return index + cut
+        return None
+
+    def _past_the_last(self, piece: bytes) -> int | None:
+        """The index in `piece` right after the n-th event."""
+        before = self._decoder.offset
+        for item in self._decoder.feed(piece):
+            if isinstance(item, Event):
+                self._left -= 1
+                if self._left == 0:
+                    return item.end - before
+        return None
+
+    def _into_the_next(self, piece: bytes, start: int) -> int | None:
+        for at in range(start, len(piece)):
+            if self._into == _INTO_THE_EVENT:
+                return at
+            byte = piece[at : at + 1]
+            if self._into:
+                self._into += 1
+            elif byte in _LINE_ENDS:
+                self._in_comment = False
+            elif byte == b":":
+                self._in_comment = True
+            elif not self._in_comment:
+                self._into = 1
         return None
 
 
@@ -82,13 +102,14 @@ class RequestTrigger:
 
 
 _INTO_THE_EVENT = 5  # bytes: past the field's name, before anything dispatches
+_LINE_ENDS = (b"\n", b"\r")
 
 
 def triggers(dialect: Dialect) -> dict[str, TriggerFactory]:
     """The triggers that a plan may name, for streams of this dialect."""
 
     def after_events(argument: str | int | None) -> EventTrigger:
-        wanted = _count(argument)
+        wanted = _count(argument, least=1)
         return EventTrigger(lambda count, _: count == wanted)
 
     def mid_event(argument: str | int | None) -> MidEventTrigger:
@@ -105,7 +126,9 @@ def triggers(dialect: Dialect) -> dict[str, TriggerFactory]:
     }
 
 
-def _count(argument: str | int | None) -> int:
-    if not isinstance(argument, int) or argument < 0:
-        raise ValueError(f"the trigger wants a count of events as its argument, not {argument!r}")
+def _count(argument: str | int | None, least: int = 0) -> int:
+    if not isinstance(argument, int) or argument < least:
+        raise ValueError(
+            f"the trigger wants a count of events, {least} or more, as its argument, not {argument!r}"
+        )
     return argument
