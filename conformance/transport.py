@@ -5,6 +5,7 @@ httpx takes its connections from an `httpcore.AsyncNetworkBackend`; this one tak
 and the name that TLS verifies stay the server's own, so a proxy in between needs no certificate.
 """
 
+import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,12 @@ from fault_injection.network import Address, Connection, Network
 
 Route: TypeAlias = Callable[[str, int], Address]
 Connected: TypeAlias = Callable[[Connection], None]
+
+
+def address_of(origin: str) -> Address:
+    """Host and port of an origin, as a `Route` is asked for them."""
+    url = httpx.URL(origin)
+    return url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80)
 
 
 def open_client(
@@ -142,7 +149,7 @@ class _Transport(httpx.AsyncBaseTransport):
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response),
+            stream=_Body(response, _REDIRECT_LIMIT if 300 <= response.status < 400 else math.inf),
             extensions=response.extensions,
         )
 
@@ -152,17 +159,26 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(self, response: httpcore.Response, limit: float) -> None:
         self._response = response
+        self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         with _as_httpx():
             async for chunk in self._response.aiter_stream():
+                size += len(chunk)
+                if size > self._limit:
+                    raise httpx.RemoteProtocolError(
+                        f"a redirect with a body of more than {self._limit} bytes"
+                    )
                 yield chunk
 
     async def aclose(self) -> None:
         await self._response.aclose()
 
+
+_REDIRECT_LIMIT = 64 * 1024  # bytes: httpx reads the body of a redirect whole before it follows
 
 # A context costs 15 ms, most of it for loading the system's certificates; plain HTTP never looks at this one.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -9,7 +9,7 @@ import typer
 from conformance import __version__
 from conformance.cli import judge, proxy, record, rules, run, serve
 from conformance.cli.common import CONFUSED, INTERRUPTED, Failure, err
-from conformance.drive.scene import described
+from conformance.drive.outcome import described
 
 app = typer.Typer(
     name="sse-conformance",

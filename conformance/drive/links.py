@@ -34,7 +34,7 @@ async def open_link(
         yield None
     elif toxiproxy is not None:
         async with open_toxiproxy(toxiproxy, upstream, plan, rng=rng) as real:
-            yield lambda _host, _port: real.address
+            yield _led_to(real.address, upstream)
     else:
         async with open_proxy(
             network,
@@ -44,7 +44,12 @@ async def open_link(
             triggers=triggers(dialect),
             observer=_Recording(recorder),
         ) as proxy:
-            yield lambda _host, _port: proxy.address
+            yield _led_to(proxy.address, upstream)
+
+
+def _led_to(link: Address, upstream: Address) -> Route:
+    """The link stands before one server; where redirects lead elsewhere they are followed without it."""
+    return lambda host, port: link if (host, port) == upstream else (host, port)
 
 
 class _Recording(Observer):

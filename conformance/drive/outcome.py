@@ -1,10 +1,14 @@
 """Puts what went wrong with a connection into the words of a history."""
 
 import ssl
+import traceback
+from pathlib import Path
 
 import httpx
 
 from conformance.history import How
+
+_CUT_SHORT = ("peer closed connection", "Server disconnected")  # h11's words, and httpcore's
 
 
 def how_it_failed(error: Exception) -> tuple[How, str]:
@@ -13,7 +17,7 @@ def how_it_failed(error: Exception) -> tuple[How, str]:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return "tls", f"the certificate was not accepted: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and isinstance(error, httpx.ConnectError):
             return "tls", f"the TLS handshake failed: {cause.reason or cause}"
         if isinstance(cause, ConnectionRefusedError):
             return "refused", "connection refused: nobody listens at this address"
@@ -27,12 +31,20 @@ def how_it_failed(error: Exception) -> tuple[How, str]:
             return "unreachable", f"no connection: {text}"
         case httpx.TooManyRedirects():
             return "protocol", "redirected again and again; gave up after 10 redirects"
-        case httpx.RemoteProtocolError() if "incomplete" in text or "without sending" in text:
+        case httpx.RemoteProtocolError() if text.startswith(_CUT_SHORT):
             return "truncated", "the connection ended before the response did"
         case httpx.ReadError() | httpx.WriteError():
             return "reset", "the connection was reset"
         case _:
             return "protocol", f"not HTTP/1.1 as expected: {text}"
+
+
+def described(error: BaseException) -> str:
+    """What went wrong inside the harness, and the line of it."""
+    error = first_of(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def first_of(error: BaseException) -> BaseException:

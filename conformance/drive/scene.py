@@ -1,24 +1,23 @@
 """Drives one scenario once: its link, its stage, its history."""
 
 import random
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import httpx
 import trio
 
 from conformance import __version__
 from conformance.config import Config
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.links import open_link
-from conformance.drive.outcome import first_of
+from conformance.drive.outcome import described, first_of
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
 from conformance.scenarios.scenario import Scenario
+from conformance.transport import address_of
 from fault_injection.faults import Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
@@ -51,8 +50,7 @@ class Setting:
     @property
     def upstream(self) -> Address:
         """The server's address."""
-        url = httpx.URL(self.origin)
-        return url.host, url.port or (443 if url.scheme == "https" else 80)
+        return address_of(self.origin)
 
 
 async def play(
@@ -153,14 +151,6 @@ async def _driven(
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
     return concluded
-
-
-def described(error: BaseException) -> str:
-    """What went wrong inside the harness, and the line of it."""
-    error = first_of(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
 
 
 def _allowance(plan: Plan) -> float:

@@ -12,11 +12,13 @@ import httpx
 import psutil
 import trio
 
-from conformance.transport import open_client
+from conformance.transport import address_of, open_client
 from fault_injection.network import Network
 
 _POLL = 0.05  # seconds between two looks at a server that starts
 _LAST_LINES = 15
+_LAST_BYTES = 64 * 1024
+_PORT_PATIENCE = 2.0  # seconds until the port of a server that was killed must be free
 
 
 class ServerError(Exception):
@@ -45,6 +47,7 @@ class ServerProcess:
         self._patience = patience
         self._stop_patience = stop_patience
         self._process: trio.Process | None = None
+        self._log_start = 0
 
     @property
     def pid(self) -> int | None:
@@ -61,8 +64,16 @@ class ServerProcess:
                 await self.stop()
 
     async def start(self) -> None:
-        """Start it and wait until it answers. Raises `ServerError`."""
+        """Start it and wait until it answers. Raises `ServerError`, also where somebody else listens there."""
+        with trio.move_on_after(_PORT_PATIENCE) as waited:
+            while await self._listens():  # noqa: ASYNC110  (a port tells nobody that it is free)
+                await trio.sleep(_POLL)
+        if waited.cancelled_caught:
+            raise ServerError(
+                f"something else listens at {self._origin} already: stop it, or give target.url another port"
+            )
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             try:
                 self._process = await trio.lowlevel.open_process(
                     list(self.command),
@@ -76,17 +87,19 @@ class ServerProcess:
                     f"target.command could not be started: {self.command[0]}: {error.strerror}"
                 ) from error
         with trio.move_on_after(self._patience):
-            while not await self._answers():
+            while True:
+                answers = await self._answers()
                 if (code := self._process.poll()) is not None:
                     raise ServerError(f"the server exited with code {code} before it was ready{self._said()}")
+                if answers:
+                    return
                 await trio.sleep(_POLL)
-            return
         raise ServerError(f"the server was not ready within {self._patience:g} s{self._said()}")
 
     async def kill(self) -> None:
         """SIGKILL, at once, for it and its children."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            self._kill(self._family())
             await self._gone()
 
     async def stop(self) -> None:
@@ -97,15 +110,21 @@ class ServerProcess:
         self._signal(signal.SIGTERM)
         with trio.move_on_after(self._stop_patience):
             await self._gone()
+        self._kill(family)
+        await self._gone()
+
+    def _kill(self, family: Sequence[psutil.Process]) -> None:
+        """The group, and those of the family that left it."""
+        self._signal(signal.SIGKILL)
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._signal(signal.SIGKILL)
-        await self._gone()
 
     def _family(self) -> list[psutil.Process]:
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
+            if self._process.poll() is not None:  # its number may be somebody else's by now
+                return []
             return psutil.Process(self._process.pid).children(recursive=True)
         return []
 
@@ -119,21 +138,32 @@ class ServerProcess:
         await self._process.wait()
 
     async def _answers(self) -> bool:
-        url = httpx.URL(self._origin)
+        if self._ready is None:
+            return await self._listens()
+        url = httpx.URL(self._origin).join(self._ready)
         try:
-            if self._ready is None:
-                port = url.port or (443 if url.scheme == "https" else 80)
-                await (await self._network.connect(url.host, port)).aclose()
-                return True
-            async with open_client(self._network, connect_timeout=1, verify=False) as client:
-                with trio.fail_after(2):
-                    return (await client.get(url.join(self._ready))).status_code < 500
-        except (OSError, httpx.HTTPError, trio.TooSlowError):
+            with trio.fail_after(2):
+                async with (
+                    open_client(self._network, connect_timeout=1, verify=False) as client,
+                    client.stream("GET", url) as response,
+                ):
+                    return response.status_code < 500
+        except (httpx.HTTPError, trio.TooSlowError):
             return False
+
+    async def _listens(self) -> bool:
+        """Whether anybody does, at this address."""
+        try:
+            await (await self._network.connect(*address_of(self._origin))).aclose()
+        except OSError:
+            return False
+        return True
 
     def _said(self) -> str:
         try:
-            lines = self._log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+            with self._log.open("rb") as log:
+                log.seek(max(self._log_start, self._log.stat().st_size - _LAST_BYTES))
+                lines = log.read(_LAST_BYTES).decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
         except OSError:
             return ""
         return (

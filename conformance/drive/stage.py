@@ -12,6 +12,7 @@ import trio
 
 from conformance.config import (
     Config,
+    PlaceholderError,
     bind_dialect,
     captured,
     fill,
@@ -124,13 +125,16 @@ class Stage:
         if answer.status is None:
             raise Unreached(f"{start.method} {start.path}: {answer.detail}")
         if answer.status >= 400:
-            raise Unreached(f"{start.method} {start.path} answered {answer.status}: {_excerpt(answer.body)}")
+            raise Unreached(
+                f"{start.method} {start.path} answered {answer.status}: {self._excerpt(answer.body)}"
+            )
         for name, pointer in start.capture.items():
             value = resolve(answer.json, pointer)
-            if value is ABSENT or isinstance(value, dict | list):
+            if value is ABSENT or value is None or isinstance(value, dict | list):
+                why = f" ({answer.detail})" if answer.detail else ""
                 raise Unreached(
                     f"{start.method} {start.path}: no value at {pointer} to capture as {{{name}}} "
-                    f"in {_excerpt(answer.body)}"
+                    f"in {self._excerpt(answer.body)}{why}"
                 )
             self.names[name] = value if isinstance(value, str) else json.dumps(value)
 
@@ -226,6 +230,8 @@ class Stage:
                         await response.aclose()
             except httpx.HTTPError as error:
                 how, detail = how_it_failed(error)
+            except httpx.InvalidURL as error:
+                how, detail = "protocol", f"redirected to an address that is no URL: {error}"
         if scope.cancelled_caught:
             how, detail = "timeout", f"no complete answer within {limit:g} s"
         self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
@@ -309,7 +315,26 @@ class Stage:
         body: str | None = None,
         names: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        names = self.names if names is None else names
+        try:
+            return self._filled(
+                method, path, headers, json_body, body, self.names if names is None else names
+            )
+        except (
+            PlaceholderError,
+            httpx.InvalidURL,
+            UnicodeEncodeError,
+        ) as error:  # by what the target answered
+            raise Unreached(f"{method} {path} cannot be sent: {error}") from error
+
+    def _filled(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | None],
+        json_body: Any,
+        body: str | None,
+        names: Mapping[str, str],
+    ) -> httpx.Request:
         url = httpx.URL(self.origin + fill_path(path, names))
         filled = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
         filled.setdefault("Accept-Encoding", "identity")
@@ -336,6 +361,10 @@ class Stage:
             )
         )
 
+    def _excerpt(self, body: bytes) -> str:
+        text = self.recorder.excerpt(body.decode("utf-8", "replace"))
+        return repr(text) if text else "an empty body"
+
     def _name(self, of: str) -> str:
         count = self._counts[of] = self._counts.get(of, 0) + 1
         return of if count == 1 else f"{of}-{count}"
@@ -348,11 +377,6 @@ def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:
         for name, value in table.items():
             merged[name.lower()] = (name, value)
     return dict(merged.values())
-
-
-def _excerpt(body: bytes) -> str:
-    text = body[:200].decode("utf-8", "replace")
-    return repr(text) if text else "an empty body"
 
 
 __all__ = ["Answer", "Skipped", "Stage", "Unreached"]

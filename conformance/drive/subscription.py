@@ -14,6 +14,9 @@ from conformance.transport import Route, open_client
 from conformance.wire import Decoder, Event, Reconnection
 from fault_injection.network import Connection, Network
 
+_PIECES_PER_ITEM = 10  # chunks of one byte would fill the memory long before `limits.body` bytes are there
+_NOT_RECORDED = "the rest is not recorded"
+
 Reading: TypeAlias = Callable[[Parsed], Dialect]
 Heard: TypeAlias = Callable[[Parsed, Role | None], None]
 
@@ -59,6 +62,7 @@ class Subscription:
         verify: bool = True,
     ) -> None:
         self.exchange = exchange
+        self.sent = False  # the whole request has been sent
         self.status: int | None = None
         self.events: list[Event] = []
         self.completed = False
@@ -66,6 +70,7 @@ class Subscription:
         self.reconnection_time: float | None = None  # seconds, if the stream set it
         self.how: How | None = None
         self._request = request
+        self._request.extensions["trace"] = self._on_trace
         self._network = network
         self._recorder = recorder
         self._reading = reading
@@ -125,26 +130,31 @@ class Subscription:
     async def run(self) -> None:
         """Drive the exchange to its end and record it. Never raises because of what the peer did."""
         ending: tuple[How, str] = ("complete", "")
-        with self._scope:
-            try:
-                ending = await self._exchange()
-            except httpx.HTTPError as error:
-                ending = how_it_failed(error)
-            except httpx.InvalidURL as error:
-                ending = ("protocol", f"redirected to an address that is no URL: {error}")
-        if self._scope.cancelled_caught:
-            ending = self._overdue
-        how, detail = self._leaving or ending
-        self._recorder.record(
-            Ended(time=self._recorder.now(), exchange=self.exchange, how=how, detail=detail)
-        )
-        self.how = how
-        self._notify()
+        try:
+            with self._scope:
+                try:
+                    ending = await self._exchange()
+                except httpx.HTTPError as error:
+                    ending = how_it_failed(error)
+                except httpx.InvalidURL as error:
+                    ending = ("protocol", f"redirected to an address that is no URL: {error}")
+            if self._scope.cancelled_caught:
+                ending = self._overdue
+            how, detail = self._leaving or ending
+            self._recorder.record(
+                Ended(time=self._recorder.now(), exchange=self.exchange, how=how, detail=detail)
+            )
+            self.how = how
+        finally:
+            self.how = (
+                self.how or "dropped"
+            )  # interrupted: nobody shall wait for it, and the record stays open
+            self._notify()
 
     async def _exchange(self) -> tuple[How, str]:
         patience = self._patience
         started = trio.current_time()
-        self._wait_until(started + patience.head, "timeout", f"no response head within {patience.head:g} s")
+        self._wait_until(started + patience.head, "unreachable", f"no connection within {patience.head:g} s")
         client = open_client(
             self._network,
             route=self._route,
@@ -166,20 +176,20 @@ class Subscription:
                 await response.aclose()
 
     async def _read(self, response: httpx.Response) -> tuple[How, str]:
-        left = self._patience.body
+        left, items = self._patience.body, self._patience.items
+        pieces = _PIECES_PER_ITEM * items
         async for data in response.aiter_raw():
-            self._on_data(data[:left])
+            if data[:left]:
+                self._on_data(data[:left])
             left -= len(data)
-            if left <= 0:
-                return (
-                    "body-limit",
-                    f"over {self._patience.body} bytes (limits.body); the rest is not recorded",
-                )
-            if self._items > self._patience.items:
-                return (
-                    "body-limit",
-                    f"over {self._patience.items} events (limits.events); the rest is not recorded",
-                )
+            pieces -= 1
+            if left < 0:
+                return "body-limit", f"over {self._patience.body} bytes (limits.body); {_NOT_RECORDED}"
+            if self._items > items:
+                return "body-limit", f"over {items} events (limits.events); {_NOT_RECORDED}"
+            if pieces < 0:
+                most = f"{_PIECES_PER_ITEM} times {items} pieces"
+                return "body-limit", f"over {most} (limits.events); {_NOT_RECORDED}"
         return "complete", ""
 
     def _wait_until(self, deadline: float, how: How, detail: str) -> None:
@@ -193,10 +203,17 @@ class Subscription:
 
     def _on_connected(self, connection: Connection) -> None:
         self._connection = connection
+        self._overdue = ("timeout", f"no response head within {self._patience.head:g} s")
         host, port = connection.local
         self._recorder.record(
             Connected(time=self._recorder.now(), exchange=self.exchange, local=f"{host}:{port}")
         )
+
+    async def _on_trace(self, event: str, _info: object) -> None:
+        """httpcore tells of its steps; one of them matters here."""
+        if event == "http11.send_request_body.complete":
+            self.sent = True
+            self._notify()
 
     def _on_head(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -216,17 +233,19 @@ class Subscription:
         elif isinstance(parsed.item, Reconnection):
             self.reconnection_time = parsed.item.milliseconds / 1000
         role = self._role(parsed)
+        first = role is Role.END and not self.end_seen
         if self._heard is not None:
             self._heard(parsed, role)
         if role in {Role.COMPLETION, Role.FAILURE} and not self.completed:
-            self.completed = True
-            self._mark("completion seen", parsed.item.data[:200] if isinstance(parsed.item, Event) else "")
+            self.completed = first = True
+            said = parsed.item.data if isinstance(parsed.item, Event) else ""
+            self._mark("completion seen", self._recorder.excerpt(said))
             if self._leave_at_completion:
                 self._mark("dropping", "at the completion")
                 self._leave("dropped", "the subscriber left at the completion")
         elif role is Role.END:
             self.end_seen = True
-        if role in {Role.COMPLETION, Role.FAILURE, Role.END}:
+        if first and role is not None:  # once: a stream that completes again and again must not last for ever
             close = self._patience.close
             if self._patience.terminates is False:
                 self._wait_until(trio.current_time() + close, "watched", f"watched {close:g} s longer")

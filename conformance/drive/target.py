@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import httpx
 import msgspec
 import trio
 
 from conformance.config import PORT, Config, Loaded, base_url, fill, load_config, url_port
 from conformance.drive.server_process import ServerProcess
-from fault_injection.network import Address, Network, SocketNetwork
+from conformance.transport import address_of
+from fault_injection.network import Network, SocketNetwork
 
 _START_PATIENCE = 30.0  # seconds for a server that the harness starts to become ready
 _TOKEN = "built-in-reference"
@@ -51,12 +51,6 @@ def built_in(state: Path) -> Loaded:
     )
     config = msgspec.structs.replace(loaded.config, target=target)
     return Loaded(config, loaded.secrets | {_TOKEN}, "the built-in reference")
-
-
-def address_of(origin: str) -> Address:
-    """Host and port of an origin."""
-    url = httpx.URL(origin)
-    return url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
 @asynccontextmanager
