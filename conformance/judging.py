@@ -6,6 +6,7 @@ import msgspec
 
 from conformance.config import Config, Target, declared
 from conformance.dialect import Dialect
+from conformance.drive.outcome import described
 from conformance.drive.reading import assume
 from conformance.history import History, Terms
 from conformance.rules import Judgement, Rule
@@ -56,14 +57,20 @@ def _declared_by(dialect: Dialect) -> set[str]:
 
 
 def judge(
-    history: History, rules: Sequence[Rule], *, file: str | None = None, name: str | None = None
+    history: History,
+    rules: Sequence[Rule],
+    *,
+    file: str | None = None,
+    name: str | None = None,
+    anywhere: bool = False,
 ) -> list[Case]:
     """The cases of one history: every rule that is judged in its scenario. `file` is where the history is kept;
-    `name` what the scenario is called in the results, where that is not its own name."""
+    `name` what the scenario is called in the results, where that is not its own name. `anywhere`: these rules hold
+    in any scenario."""
     return [
-        _case(history, rule, judge_by(history, rule), file, name or history.scenario)
+        _case(history, rule, _judged(history, rule), file, name or history.scenario)
         for rule in rules
-        if history.scenario in rule.scenarios
+        if anywhere or history.scenario in rule.scenarios
     ]
 
 
@@ -81,18 +88,26 @@ def judge_by(history: History, rule: Rule) -> Judgement:
     return judgement
 
 
-def _case(history: History, rule: Rule, judgement: Judgement, file: str | None, name: str) -> Case:
-    concluded = history.concluded
-    failed = concluded is not None and concluded.outcome == "failed"
+def _judged(history: History, rule: Rule) -> Judgement | str:
+    """The judgement; or why the rule, a fault of ours, came to none. The other rules shall still be heard."""
+    if history.concluded is not None and history.concluded.outcome == "failed":
+        return history.concluded.reason
+    try:
+        return judge_by(history, rule)
+    except Exception as error:  # noqa: BLE001  (it is said in the results, as an error of ours)
+        return f"the rule failed, which is a bug: {described(error)}"
+
+
+def _case(history: History, rule: Rule, judgement: Judgement | str, file: str | None, name: str) -> Case:
     return Case(
         id=f"{name}/{rule.name}",
         rule=rule.name,
         level=rule.level,
         scenario=name,
         faults=tuple(describe(fault) for fault in history.began.plan.faults),
-        verdict=Verdict.ERROR if failed else judgement.at(rule.level),
-        reason=concluded.reason if failed and concluded else judgement.reason,
-        findings=() if failed else judgement.findings,
+        verdict=Verdict.ERROR if isinstance(judgement, str) else judgement.at(rule.level),
+        reason=judgement if isinstance(judgement, str) else judgement.reason,
+        findings=() if isinstance(judgement, str) else judgement.findings,
         history=file,
         duration=round(history.duration, 3),
     )
