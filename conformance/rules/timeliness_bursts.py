@@ -194,6 +194,8 @@ def _by_bytes(history: History, streams: Sequence[Exchange]) -> Judgement:
         return inconclusive(f"fewer than {FEWEST} events came")
     if apart:
         return conforms(apart, "events, which came one by one")
+    if history.terms.dialect.timestamp is not None:
+        return inconclusive("events came together: too few of them were made while the subscriber was there")
     return inconclusive(
         "events came together: without dialect.timestamp a burst cannot be told from a fast producer"
     )
