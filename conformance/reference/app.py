@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request that has arrived whole.
 
     `path` is percent-decoded; of a query field that is given twice, the last counts. `headers` are in their
-    order, names in lower case. `peer` is the client's address.
+    order, names in lower case. `peer` is the client's address. `raw_path` and `raw_query` are as they came.
     """
 
     method: str
@@ -28,6 +28,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     peer: Address = ("", 0)
+    raw_path: str = ""
+    raw_query: str = ""
+    http_version: str = "1.1"
 
     def header(self, name: str) -> str | None:
         """The header of that (lower-case) name; several are joined by ", " (RFC 9110, section 5.3)."""

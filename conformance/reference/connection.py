@@ -268,6 +268,9 @@ def _request(head: h11.Request, body: bytes, stream: Connection) -> Request:
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers),
         body=body,
         peer=stream.peer,
+        raw_path=path,
+        raw_query=query,
+        http_version=head.http_version.decode("ascii"),
     )
 
 

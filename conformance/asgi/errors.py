@@ -1,0 +1,33 @@
+"""What an application did wrong while it ran: as data."""
+
+import traceback
+
+import msgspec
+import trio
+
+
+class AppError(msgspec.Struct, frozen=True):
+    """Something that the application did wrong, or that nobody in it caught.
+
+    `at`: seconds on trio's clock. `exchange`: which call, None where it was none of them. `trace`: the traceback.
+    """
+
+    at: float
+    exchange: int | None
+    message: str
+    trace: str = ""
+
+
+class Errors(list[AppError]):
+    """In the order in which they happened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+
+    def note(self, error: BaseException | None, message: str, exchange: int | None = None) -> None:
+        """Write one down. An object that dies after the end of the run has the time of the one before."""
+        if trio.lowlevel.in_trio_run():
+            self._now = trio.current_time()
+        trace = "".join(traceback.format_exception(error)) if error is not None else ""
+        self.append(AppError(self._now, exchange, message, trace))

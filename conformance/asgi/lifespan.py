@@ -1,0 +1,118 @@
+"""The Lifespan Protocol 2.0: tells the application that it starts and that it shall end."""
+
+import asyncio
+from typing import Any
+
+import trio
+
+from conformance.asgi.flavours import AnyEvent, Flavour, Running
+from conformance.asgi.types import ASGIApp, Message
+
+
+class StartupError(Exception):
+    """The application did not start."""
+
+
+class Lifespan:
+    """One life of the application. `state` is what it wants every request to find in its scope.
+
+    `note` says why there is none, or what went wrong at the end; "" where all was well.
+    """
+
+    def __init__(self, app: ASGIApp, flavour: Flavour) -> None:
+        self.state: dict[str, Any] = {}
+        self.supported = False
+        self.note = ""
+        self._app = app
+        self._flavour = flavour
+        self._ending: AnyEvent = flavour.event()
+        self._received = 0
+        self._answer = trio.Event()
+        self._answers: list[Message] = []
+        self._raised: BaseException | None = None
+        self._running: Running | None = None
+
+    async def startup(self, limit: float) -> None:
+        """Start it. Raises `StartupError` where it fails, or says nothing for `limit` seconds.
+
+        An application that raises or returns instead of answering has no lifespan; that is allowed.
+        """
+        self._running = self._flavour.start(self._run, "lifespan")
+        answer = await self._answered(limit)
+        if answer is None and not self._running.done.is_set():
+            self._running.cancel()
+            raise StartupError(f"the application did not answer lifespan.startup within {limit:g} s")
+        if answer is None:
+            self.note = f"no lifespan: {_what(self._raised)}"
+        elif answer["type"] == "lifespan.startup.failed":
+            text = str(answer.get("message", "")).strip() or _what(self._raised)
+            raise StartupError(f"the application failed to start: {text}")
+        elif answer["type"] != "lifespan.startup.complete":
+            raise StartupError(f"the application answered lifespan.startup with {answer['type']!r}")
+        else:
+            self.supported = True
+
+    async def shutdown(self, limit: float) -> bool:
+        """End it. False where it did not come to its end within `limit` seconds; then it still runs."""
+        if not self.supported or self._running is None:
+            return True
+        self._ending.set()
+        answer = await self._answered(limit)
+        with trio.move_on_after(limit):
+            await self._running.done.wait()
+        if not self._running.done.is_set():
+            self.note = f"the application did not end within {limit:g} s of lifespan.shutdown"
+            return False
+        if answer is None:
+            self.note = f"the application did not answer lifespan.shutdown: {_what(self._raised)}"
+        elif answer["type"] != "lifespan.shutdown.complete":
+            text = str(answer.get("message", "")).strip()
+            self.note = f"the application failed to shut down: {answer['type']}" + (
+                f": {text}" if text else ""
+            )
+        elif self._raised is not None:
+            self.note = f"the application's lifespan ended badly: {_what(self._raised)}"
+        return True
+
+    def cancel(self) -> None:
+        """Give it up."""
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self) -> None:
+        scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self._app(scope, self._receive, self._send)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  (told)
+            self._raised = error
+        finally:
+            self._answer.set()
+
+    async def _receive(self) -> Message:
+        self._received += 1
+        if self._received == 1:
+            return {"type": "lifespan.startup"}
+        if self._received > 2:
+            await self._flavour.event().wait()  # there is nothing more to receive
+        await self._ending.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: Message) -> None:
+        self._answers.append(message)
+        self._answer.set()
+
+    async def _answered(self, limit: float) -> Message | None:
+        with trio.move_on_after(limit):
+            await self._answer.wait()
+        self._answer = trio.Event()
+        return self._answers.pop(0) if self._answers else None
+
+
+def _what(error: BaseException | None) -> str:
+    return (
+        f"it raised {type(error).__name__}: {error}" if error is not None else "it returned without an answer"
+    )
