@@ -149,6 +149,7 @@ def end_marker(history: History) -> Judgement:
     if _mixes_works(history):
         return not_applicable(_ENDLESS)
     findings: list[Finding] = []
+    doubts: list[str] = []
     seen = 0
     for connections in history.subscribers.values():
         for index, stream in enumerate(connections):
@@ -158,10 +159,14 @@ def end_marker(history: History) -> Judgement:
             if marker is not None:
                 seen += 1
                 findings += _misplaced(history, stream, marker)
-            elif finding := _unmarked(history, stream, connections[index + 1 :]):
-                findings.append(finding)
+                continue
+            outcome = _unmarked(history, stream, connections[index + 1 :])
+            if isinstance(outcome, Finding):
+                findings.append(outcome)
+            elif outcome:
+                doubts.append(outcome)
     if not seen and not findings:
-        return inconclusive("no subscriber saw a completion and stayed after it")
+        return inconclusive(doubts[0] if doubts else "no subscriber saw a completion")
     return settle(findings, seen, "end markers")
 
 
@@ -191,14 +196,16 @@ def _misplaced(history: History, stream: Exchange, marker: Arrival) -> Iterator[
         return
 
 
-def _unmarked(history: History, stream: Exchange, later: Iterable[Exchange]) -> Finding | None:
-    """A completion that no marker followed, though the subscriber stayed for it or came back for it. After a
-    failure, not every protocol has one."""
+def _unmarked(history: History, stream: Exchange, later: Iterable[Exchange]) -> Finding | str:
+    """A completion that no marker followed, though the subscriber stayed for it or came back for it: a finding, or
+    a doubt, or "". After a failure, not every protocol has one."""
     told = next(iter(_completions(stream).values()), None)
-    if told is None or not watched_on(stream) or severed(history, stream) or held_back(history, stream):
-        return None
-    if any(each.having(Role.END) for each in later):
-        return None
+    if told is None or any(each.having(Role.END) for each in later):
+        return ""
+    if not watched_on(stream) or severed(history, stream) or held_back(history, stream):
+        return f"{stream.name} was not watched to its end"
+    if stream.how == "complete" and not later and "expect.resumable" in history.terms.declared:
+        return f"{stream.name} was ended without it; whether it comes to who comes back was not tried"
     waited = f"{end_of(stream) - told[0].time:.3g} s after {named(stream, told[0])}"
     how = "was ended" if stream.how == "complete" else "was cut off"
     how = "was still open" if stream.how in {"timeout", "watched"} else how

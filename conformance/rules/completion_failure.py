@@ -47,8 +47,9 @@ def failure_reported(history: History) -> Judgement:
     findings: list[Finding] = []
     doubts: list[str] = []
     heard = 0
-    for stream in history.streams:
-        outcome = _judged(history, stream)
+    for connections in history.subscribers.values():
+        final = (each for each in connections if each.is_event_stream and each.completed is not None)
+        outcome = _judged(history, next(final, connections[-1]))
         if isinstance(outcome, Finding):
             findings.append(outcome)
         elif outcome:
@@ -70,7 +71,8 @@ def _judged(history: History, stream: Exchange) -> Finding | str:
         return _completed(stream, knows)
     if not knows and (hint := _unknown_failure(stream)):
         return f"{stream.name} {outcome.said}; {named(stream, hint)} may tell of the failure: declare dialect.failure"
-    if outcome.what not in {"ended", "broken-off", "silent"}:
+    comes_back = "expect.resumable" in history.terms.declared and bool(told(stream))
+    if outcome.what not in {"ended", "broken-off", "silent"} or (outcome.what == "ended" and comes_back):
         return f"{stream.name} {outcome.said}"
     words, evidence = says_finished(history, stream)
     return Finding(

@@ -29,8 +29,7 @@ from reports.results import Evidence, Finding
     needs=("target.status.pointer", "target.status.finished", "dialect.completion"),
 )
 def status_agrees(history: History) -> Judgement:
-    streams = readable(history)
-    if not streams:
+    if not readable(history):
         return nothing_to_read(history)
     answers = [each for each in history.exchanges if each.requested.purpose == "status"]
     if not answers:
@@ -43,7 +42,7 @@ def status_agrees(history: History) -> Judgement:
         if state is ABSENT:
             doubts.append(_unreadable(history, answer))
             continue
-        for stream in _before(streams, answer):
+        for stream in _before(history, answer):
             told = _told_before(stream, answer)
             if told is not None and not is_finished(history, state):
                 findings.append(_lags(history, stream, told, answer, state))
@@ -100,16 +99,16 @@ def _unreadable(history: History, answer: Exchange) -> str:
     return f"the status endpoint's answer has no value at {pointer} (target.status.pointer)"
 
 
-def _before(streams: tuple[Exchange, ...], answer: Exchange) -> list[Exchange]:
-    """The streams of the work that the status was asked for, which had begun by then; the last connection of each
-    subscriber."""
+def _before(history: History, answer: Exchange) -> list[Exchange]:
+    """The streams of the work that the status was asked for, which had begun by then; of each subscriber the
+    connection on which it was told, else its last."""
     last: dict[str, Exchange] = {}
-    for stream in streams:
-        asked, before = stream.requested, last.get(stream.requested.subscriber)
-        if asked.names != answer.requested.names or asked.time > answer.requested.time:
+    for stream in history.exchanges[: history.exchanges.index(answer)]:
+        name, asked = stream.requested.subscriber, stream.requested
+        if not stream.is_event_stream or asked.purpose != "stream" or asked.names != answer.requested.names:
             continue
-        if before is None or before.completed is None:
-            last[asked.subscriber] = stream
+        if name not in last or last[name].completed is None:
+            last[name] = stream
     return list(last.values())
 
 
@@ -135,10 +134,8 @@ def _untold(history: History, stream: Exchange, answer: Exchange, state: Any) ->
         return f"{stream.name} had not been read to its end when the status was asked"
     if history.scenario == "failing-job" and "dialect.failure" not in history.terms.declared:
         return "how the stream tells of a failure is not declared (dialect.failure)"
-    resumable = "expect.resumable" in history.terms.declared
-    if outcome.what not in {"ended", "broken-off", "silent"} or (
-        outcome.what == "ended" and resumable and stream.events
-    ):
+    comes_back = "expect.resumable" in history.terms.declared and bool(stream.events)
+    if outcome.what not in {"ended", "broken-off", "silent"} or (outcome.what == "ended" and comes_back):
         return f"{stream.name} {outcome.said}"
     return Finding(
         f"the status endpoint said {state!r} at {end_of(answer):.3f} s, but the stream never said so: "

@@ -19,7 +19,7 @@ async def resume(stage: Stage, subscriber: str, last_event_id: str) -> Subscript
 
 
 async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> None:
-    """Come back for as long as the response ends properly, brings something, and not the completion.
+    """Come back for as long as the response ends properly and brings something, but not the end of the stream.
 
     A server may end its responses early if it can resume them, and it says how long to wait: WHATWG HTML, section
     9.2.3; MCP calls it polling (SEP-1699).
@@ -33,5 +33,7 @@ async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> Non
 
 
 def _is_unfinished(stage: Stage, last: Subscription) -> bool:
-    resumable = stage.config.expect.resumable and stage.dialect.completion
-    return bool(resumable and last.how == "complete" and last.events and not last.completed)
+    if not stage.config.expect.resumable or not stage.dialect.completion:
+        return False
+    told = last.end_seen or (last.completed and not stage.dialect.end)
+    return last.how == "complete" and bool(last.events) and not told

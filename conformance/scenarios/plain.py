@@ -68,6 +68,7 @@ async def failing_job(stage: Stage) -> None:
     await stage.start("failing")
     async with stage.subscribe() as subscriber:
         await subscriber.finished()
+    await follow(stage, subscriber)
     await stage.status()
 
 
