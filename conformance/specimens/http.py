@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable
 
 import msgspec
+import trio
 
 from conformance.config import Config, Start
 from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
@@ -134,6 +135,7 @@ class _Miscounting(WrappedResponder):
 
     async def finish(self) -> None:
         self.abort()
+        await trio.sleep_forever()  # until the server has noticed
 
 
 def _reflecting(app: App) -> App:

@@ -92,6 +92,16 @@ def test_204_is_for_a_stream_that_is_over() -> None:
     assert verdict("http.status", over, late, terms=terms(TASK)) == "conforms"
 
 
+def test_a_stream_without_a_known_completion_is_over_when_the_server_ended_it() -> None:
+    late = stream(status=204, name="late", at=2.0)
+    ended = stream([(1.0, "data: 1\n\n")], name="a", ended=1.5)
+    left = stream([(1.0, "data: 1\n\n")], name="a", how="dropped", ended=1.5)
+    page = stream([(1.0, "<p>")], name="a", headers=[("content-type", "text/html")], ended=1.5)
+    assert verdict("http.status", ended, late) == "conforms"
+    assert verdict("http.status", left, late) == "broken"
+    assert verdict("http.status", page, late) == "broken"
+
+
 @pytest.mark.parametrize(
     ("replay", "expected"), [("all", "broken"), ("none", "conforms"), (None, "conforms")]
 )
