@@ -8,6 +8,7 @@ from conformance.rules.resume_outcomes import after_restart, completion_survives
 from conformance.rules.resume_return import Return, again_finding, came_back, lost, sent_again
 from conformance.rules.rule import Judgement, broken, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import RESUMES
+from conformance.rules.streams import readable
 from conformance.wire import Defect, Violation
 from reports.results import Finding
 
@@ -31,7 +32,7 @@ def no_gap(history: History) -> Judgement:
     returns = came_back(history)
     if isinstance(returns, Judgement):
         return returns
-    if not returns[0].asked and (reason := _without_id(returns[0])):
+    if not returns[0].asked and (reason := _without_id(history, returns[0])):
         return broken([reason])
     findings: list[Finding] = []
     doubts: list[str] = []
@@ -49,10 +50,10 @@ def no_gap(history: History) -> Judgement:
     return settle(findings, proven, "events before and after")
 
 
-def _without_id(back: Return) -> Finding | None:
-    """Why the subscriber had no id to come back with, if that is the server's doing."""
+def _without_id(history: History, back: Return) -> Finding | None:
+    """Why the subscriber had no id to come back with, if no event has one at all."""
     had, stream = back.had, back.before[-1]
-    if not had or any(each.event.id is not None for each in had):
+    if not had or any(each.event.id is not None for every in readable(history) for each in every.all_events):
         return None
     why = "the events carry no id field, so the subscriber had nothing to resume with"
     if any(
@@ -79,17 +80,14 @@ def _id_in_data(stream: Exchange, event: EventArrival) -> str:
 
 def _gap(back: Return, missing: str) -> Finding:
     last = f"after {label(back.now.dialect, back.had[-1])}" if back.had else "from the beginning"
-    how = (
-        f"with Last-Event-ID {back.asked[:60]!r}"
-        if back.asked
-        else "without an id, for an empty id had reset it"
-    )
+    reset = any(each.event.id == "" for each in back.had)
+    how = f"with Last-Event-ID {back.asked[:60]!r}" if back.asked else "without an id"
+    how += " (an empty id had reset it)" if reset and not back.asked else ""
     evidence = [evidence_of(back.before[-1], "")]
     if back.got:
+        first = back.got[0]
         evidence.append(
-            evidence_for(
-                back.now, back.got[0], expected=f"what comes {last}", actual=named(back.now, back.got[0])
-            )
+            evidence_for(back.now, first, expected=f"what comes {last}", actual=named(back.now, first))
         )
     return Finding(f"{back.now.name} came back {how} and never got {missing}", tuple(evidence))
 
