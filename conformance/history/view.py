@@ -32,8 +32,8 @@ from conformance.history.records import (
 from conformance.wire import Comment, Decoder, Event, Item, Reconnection, Violation
 
 _PIECE = 1 << 16  # bytes of decoded body at a time
-_GZIP = zlib.MAX_WBITS | 16
-_ZLIB = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}  # content coding to window bits
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
+_HEADER = 2  # bytes of zlib's
 
 
 class HistoryError(ValueError):
@@ -384,28 +384,34 @@ def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
 def _decoded(chunks: Iterable[Chunk], encoding: str | None, limit: int) -> Iterable[tuple[float, bytes]]:
     """Undo the content coding, chunk by chunk, and stop at `limit` bytes: a small chunk may hold gigabytes."""
     coding = (encoding or "identity").strip().lower()
-    if coding not in _ZLIB:
+    if coding not in _CODINGS:
         yield from ((chunk.time, chunk.data) for chunk in chunks)
         return
-    inflate = zlib.decompressobj(wbits=_ZLIB[coding])
-    left, begun = limit, False
+    inflate, first, left = None, b"", limit
     for chunk in chunks:
-        coded = chunk.data
+        coded, first = first + chunk.data, b""
+        if inflate is None and len(coded) < _HEADER:
+            first = coded
+            continue
         while coded and left > 0:
-            if inflate.eof:  # gzip may go on with another member (RFC 1952, section 2.2)
-                if coding == "deflate":
-                    return
-                inflate = zlib.decompressobj(wbits=_ZLIB[coding])
+            if inflate is None or inflate.eof:
+                inflate = zlib.decompressobj(wbits=_window(coding, coded))
             try:
                 data = inflate.decompress(coded, min(left, _PIECE))
             except zlib.error:
-                if begun or coding != "deflate":
-                    return  # not what the header says: `http.compression` has its say
-                inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # many servers leave out the zlib header
-                begun = True
-                continue
-            begun = True
+                return  # not what the header says: `http.compression` has its say
             coded = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+            if coding == "deflate" and inflate.eof:
+                left = 0
             left -= len(data)
             if data:
                 yield chunk.time, data
+
+
+def _window(coding: str, coded: bytes) -> int:
+    """What zlib has to expect. Gzip may go on with another member (RFC 1952, section 2.2); deflate should begin
+    with zlib's header (RFC 1950, section 2.2), and with many servers does not."""
+    if coding != "deflate":
+        return zlib.MAX_WBITS | 16
+    has_header = coded[0] & 0x0F == 8 and int.from_bytes(coded[:_HEADER], "big") % 31 == 0
+    return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
