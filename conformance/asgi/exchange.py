@@ -83,7 +83,7 @@ class Exchange:
         except BaseException as error:
             if self._is_ours(error):
                 raise
-            if not (isinstance(error, ClientDisconnected) and self.told):
+            if not (self.told and _was_disconnect(error)):
                 self._failed(self, error, f"raised {type(error).__name__}: {error}")
         finally:
             self._returned = True
@@ -198,3 +198,11 @@ class Exchange:
         if self._room is not None:
             self._room.set()
             self._room = None
+
+
+def _was_disconnect(error: BaseException) -> bool:
+    """It is what `send` raised, or a framework's own exception in its place (Starlette's `ClientDisconnect`)."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientDisconnected):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None

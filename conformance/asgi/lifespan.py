@@ -30,6 +30,7 @@ class Lifespan:
         self._answer = trio.Event()
         self._answers: list[Message] = []
         self._raised: BaseException | None = None
+        self._returned = False
         self._running: Running | None = None
 
     async def startup(self, limit: float) -> None:
@@ -39,7 +40,7 @@ class Lifespan:
         """
         self._running = self._flavour.start(self._run, "lifespan")
         answer = await self._answered(limit)
-        if answer is None and not self._running.done.is_set():
+        if answer is None and not self._returned:
             self._running.cancel()
             raise StartupError(f"the application did not answer lifespan.startup within {limit:g} s")
         if answer is None:
@@ -90,6 +91,7 @@ class Lifespan:
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  (told)
             self._raised = error
         finally:
+            self._returned = True
             self._answer.set()
 
     async def _receive(self) -> Message:

@@ -216,6 +216,7 @@ async def open_asgi(
         errors.note(error, f"{text}: {type(error).__name__}: {error}" if error is not None else text)
 
     async with (
+        _bare(),
         open_flavour(options.flavour, failed=failed, limit=options.shutdown) as flavour,
         open_background() as nursery,
     ):
@@ -232,6 +233,20 @@ async def open_asgi(
             server.close()
         await subject.shut_down(server)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _bare() -> AsyncIterator[None]:
+    """A single exception comes out as it is, however many nurseries are around it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        if inner is group:
+            raise
+        raise inner from inner.__cause__
 
 
 async def _internal_error(respond: Responder) -> None:

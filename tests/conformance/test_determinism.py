@@ -1,0 +1,181 @@
+"""One seed, one run: to the byte, in any process; and nothing of it stays behind."""
+
+import datetime
+import gc
+import os
+import random
+import secrets
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from datetime import datetime as under_another_name
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import pytest
+import trio
+from trio.testing import MockClock
+
+from conformance.determinism import EPOCH, seeded
+
+HERE = Path(__file__).parent
+BUSY = HERE / "asgi" / "asgi_busy.py"
+PROCESSES = 3
+SEEDS = 10  # in each of them
+
+
+def in_seed(seed: int, main: Callable[[], Awaitable[Any]], **options: Any) -> Any:
+    with seeded(seed, **options):
+        return trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def order() -> str:
+    """The order in which twenty tasks run."""
+    found: list[str] = []
+
+    async def note(name: str) -> None:
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+            found.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for letter in "abcdefghijklmnopqrst":
+            nursery.start_soon(note, letter)
+    return "".join(found)
+
+
+def test_a_seed_is_an_order() -> None:
+    orders = [in_seed(seed, order) for seed in range(10)]
+    assert orders == [in_seed(seed, order) for seed in range(10)]
+    assert len(set(orders)) == 10
+
+
+def test_the_same_bytes_in_every_process() -> None:
+    """A FastAPI application with sse-starlette, cut connections and delays: see `asgi_busy.py`."""
+
+    def start(hash_seed: int) -> subprocess.Popen[str]:
+        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(HERE.parents[1])}
+        return subprocess.Popen(
+            [sys.executable, str(BUSY), "1", str(SEEDS)], env=environment, stdout=subprocess.PIPE, text=True
+        )
+
+    digests = []
+    for process in [start(hash_seed) for hash_seed in range(1, PROCESSES + 1)]:
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+        digests.append(output.split())
+    assert all(each == digests[0] for each in digests)
+    assert len(set(digests[0])) == SEEDS, "another seed is another run"
+
+
+async def chance() -> list[Any]:
+    await trio.sleep(2.5)
+    return [
+        random.random(),
+        str(uuid.uuid4()),
+        secrets.token_hex(4),
+        os.urandom(3),
+        time.time(),
+        time.time_ns(),
+        datetime.datetime.now(UTC).isoformat(),
+        datetime.datetime.now().timestamp(),
+    ]
+
+
+def test_the_chance_of_the_application() -> None:
+    first = in_seed(1, chance)
+    assert first == in_seed(1, chance)
+    assert first[:4] != in_seed(2, chance)[:4]
+    assert first[4:] == [
+        EPOCH + 2.5,
+        int(EPOCH * 1e9) + 2_500_000_000,
+        "2023-11-14T22:13:22.500000+00:00",
+        EPOCH + 2.5,
+    ]
+
+
+def test_the_wall_clock_can_be_left_alone() -> None:
+    before = time.time()
+    real = in_seed(1, chance, epoch=None)[4]
+    assert before <= real <= time.time()
+
+
+def test_a_virtual_datetime_is_a_datetime() -> None:
+    with seeded(1):
+        now = datetime.datetime.now()
+        assert isinstance(now, datetime.datetime)
+        assert isinstance(under_another_name(2020, 1, 1), datetime.datetime)
+        assert issubclass(under_another_name, datetime.datetime)
+        assert type(datetime.datetime(2020, 1, 1)) is under_another_name
+        assert type(now) is under_another_name
+        assert datetime.datetime.fromisoformat("2020-01-01").year == 2020
+
+
+async def threads() -> list[float]:
+    """Work in threads takes no virtual time, whatever it takes of the real."""
+    found = []
+    for run in (trio.to_thread.run_sync, anyio.to_thread.run_sync):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 100)
+            await run(lambda: sum(range(10_000)))
+            found.append(trio.current_time())
+            nursery.cancel_scope.cancel()
+    return found
+
+
+def test_threads_work_in_place() -> None:
+    assert in_seed(1, threads) == [0.0, 0.0]
+
+
+def test_nothing_stays_behind() -> None:
+    def everything() -> list[Any]:
+        inner = sys.modules["trio._core._run"]
+        scheduling = vars(inner)["_ALLOW_DETERMINISTIC_SCHEDULING"], vars(inner)["_r"].getstate()
+        on_asyncio = sys.modules["anyio._backends._asyncio"]
+        scopes = (
+            vars(on_asyncio)["CancelScope"],
+            vars(vars(on_asyncio)["AsyncIOBackend"])["run_sync_in_worker_thread"],
+        )
+        clocks = time.time, time.time_ns, time.monotonic, datetime.datetime
+        return [
+            *scheduling,
+            *scopes,
+            *clocks,
+            trio.to_thread.run_sync,
+            os.urandom,
+            random.getstate(),
+            gc.isenabled(),
+        ]
+
+    with seeded(0):
+        pass  # so that anyio's modules are there
+    before = everything()
+    with seeded(1):
+        assert everything() != before
+    assert everything() == before
+    with pytest.raises(KeyError), seeded(1):
+        raise KeyError
+    assert everything() == before
+
+
+def test_one_at_a_time() -> None:
+    with seeded(1), pytest.raises(RuntimeError, match="another seeded block is active"), seeded(2):
+        pytest.fail("two at a time")
+    with seeded(3):
+        pass
+
+
+async def test_it_goes_around_trio() -> None:
+    with pytest.raises(RuntimeError, match=r"goes around trio\.run"), seeded(1):
+        pytest.fail("inside")
+
+
+def test_another_trio_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("trio._core._run._r")
+    text = r"trio [\d.]+ has no _r in trio\._core\._run: this version cannot be run from a seed"
+    with pytest.raises(RuntimeError, match=text), seeded(1):
+        pytest.fail("it knew how")
