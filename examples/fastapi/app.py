@@ -27,6 +27,6 @@ async def stream_readings(
     for i, reading in enumerate(readings):
         if i < start:
             continue
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         yield ServerSentEvent(data=reading, event="reading", id=str(i))
     yield ServerSentEvent(raw_data="[DONE]")

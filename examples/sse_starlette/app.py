@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,6 +32,7 @@ from starlette.routing import Route
 from store import FINAL, Store
 
 TOKEN = "example"  # a real service has one for each client, and not in its source
+GRACE = 2  # seconds for open streams to end when the server is stopped
 PING = 1  # seconds between heartbeats; short, so that a run is; on the internet 15 do
 HEADERS = {"Cache-Control": "no-cache, no-store, no-transform", "Pragma": "no-cache", "Expires": "0"}
 DATABASE = Path(os.environ.get("JOBS_DATABASE", "jobs.sqlite3"))
@@ -136,11 +138,19 @@ async def events(request: Request) -> Response:
     after = position(request, last)
     if state in FINAL and after == last:
         return Response(status_code=204)  # an event source that gets this stops reconnecting
-    return EventSourceResponse(follow(jobs, job, after), ping=PING, headers=HEADERS)
+    closing = anyio.Event()
+    return EventSourceResponse(
+        follow(jobs, job, after, closing),
+        ping=PING,
+        headers=HEADERS,
+        shutdown_event=closing,
+        shutdown_grace_period=GRACE,
+    )
 
 
-async def follow(jobs: Jobs, job: str, after: int) -> AsyncIterator[ServerSentEvent]:
-    """What the job has told behind `after`, then what it tells, until it has told its end."""
+async def follow(jobs: Jobs, job: str, after: int, closing: anyio.Event) -> AsyncIterator[ServerSentEvent]:
+    """What the job has told behind `after`, then what it tells, until it has told its end or the server closes:
+    then a subscriber whose stream ends properly comes back to the next process with its last event ID."""
     jobs.subscribers[job] += 1
     try:
         yield ServerSentEvent(retry=100)
@@ -151,9 +161,23 @@ async def follow(jobs: Jobs, job: str, after: int) -> AsyncIterator[ServerSentEv
                 after = told.id
             if jobs.store.state(job) in FINAL and after == jobs.store.last_id(job):
                 return
-            await news.wait()
+            await first_of(news, closing)
+            if closing.is_set():
+                return
     finally:
         jobs.subscribers[job] -= 1
+
+
+async def first_of(*events: asyncio.Event | anyio.Event) -> None:
+    """Wait until one of the events is set."""
+    async with anyio.create_task_group() as group:
+
+        async def wait(event: asyncio.Event | anyio.Event) -> None:
+            await event.wait()
+            group.cancel_scope.cancel()
+
+        for event in events:
+            group.start_soon(wait, event)
 
 
 @contextlib.asynccontextmanager
