@@ -88,7 +88,7 @@ async def run(
     return put_together(
         examined,
         rules,
-        target=Redaction(setting.secrets).url(setting.origin),
+        target=Redaction(setting.secrets).url(setting.target),
         seed=setting.seed,
         started=wall,
         duration=trio.current_time() - started,

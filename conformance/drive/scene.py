@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 import trio
 
 from conformance import __version__
-from conformance.config import Config
+from conformance.config import Config, stream_path
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.links import open_link
 from conformance.drive.outcome import described, first_of
@@ -48,6 +48,11 @@ class Setting:
     server: Restartable | None = None
 
     @property
+    def target(self) -> str:
+        """What the subject is called in histories and reports: the address of its stream, without the query."""
+        return self.origin + stream_path(self.config.target).partition("?")[0]
+
+    @property
     def upstream(self) -> Address:
         """The server's address."""
         return address_of(self.origin)
@@ -79,7 +84,7 @@ async def play(
             harness=__version__,
             at=setting.wall(),
             clock=setting.clock,
-            target=setting.origin,
+            target=setting.target,
             scenario=scenario.name,
             seed=setting.seed,
             plan=scenario.plan,

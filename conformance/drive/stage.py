@@ -293,7 +293,7 @@ class Stage:
         limits, expect = self.config.limits, self.config.expect
         completes = bool(self.dialect.completion) and expect.terminates is not False
         if watch is None:
-            watch = max(limits.completion, self.watch) if completes else self.watch
+            watch = limits.completion if completes else self.watch
         watch += self.allowance
         return Patience(
             head=watch if self.held_back else limits.head + self.allowance,
