@@ -9,6 +9,7 @@ from made_up_tasks import (
     CUT,
     ENDLESS,
     HEARTBEAT,
+    RESUMABLE,
     TERMINATING,
     UNTOLD,
     WHOLE,
@@ -249,3 +250,18 @@ def test_a_server_that_was_killed_is_not_blamed_for_it() -> None:
     killed = stream(UNTOLD, how="reset", ended=0.3)
     judgement = judged(clean_close, killed, marked("server killed", 0.25))
     assert judgement.verdict == "inconclusive"
+
+
+def test_where_there_is_no_event_stream_nothing_is_said_of_its_end() -> None:
+    page = stream([(0.1, "<html>")], headers=[("content-type", "text/html")])
+    for rule in (once, last, end_marker, server_closes, clean_close):
+        judgement = judged(rule, page, terms=TERMINATING)
+        assert judgement == Judgement("not-applicable", "the response is no event stream"), rule.name
+
+
+def test_why_no_end_marker_was_seen_is_said() -> None:
+    assert judged(end_marker, stream(UNTOLD)).reason == "no subscriber saw a completion"
+    early = stream(sent("complete"), ended=0.3)
+    assert judged(end_marker, early, terms=RESUMABLE).reason == (
+        "a was ended without it; whether it comes to who comes back was not tried"
+    )

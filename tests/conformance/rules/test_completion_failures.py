@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from made_up import marked, stream
-from made_up_tasks import PLAIN, UNTOLD, Pieces, asked, event, judged, on, sent
+from made_up_tasks import PLAIN, UNTOLD, WHOLE, Pieces, asked, event, judged, on, sent
 
 from conformance.dialect import Dialect, Matcher
-from conformance.history import Record, Terms
+from conformance.history import Ended, Record, Requested, Terms
 from conformance.rules import Judgement
 from conformance.rules.completion_closing import early_close_tolerated
 from conformance.rules.completion_failure import failure_reported
@@ -42,7 +42,7 @@ def test_a_failure_is_reported(pieces: Pieces, declared: str, undeclared: str) -
 
 
 def test_a_failure_may_be_told_before_the_stream_begins() -> None:
-    assert failing([], status=422).verdict == "conforms"
+    assert failing([], status=400).verdict == "conforms"
     assert failing([], status=0, how="refused").verdict == "inconclusive"
     assert failing([], how="timeout", ended=10.0).verdict == "broken"
     assert failing([], Terms()).verdict == "not-applicable"
@@ -91,5 +91,18 @@ def test_an_early_close_does_no_harm(groups: list[list[Record]], verdict: str, s
 
 
 def test_without_a_hasty_subscriber_there_was_no_early_close() -> None:
-    untold = stream(UNTOLD, name="hasty")
-    assert judged(early_close_tolerated, untold, scenario="close-at-completion").verdict == "inconclusive"
+    for records in (stream(UNTOLD, name="hasty"), stream(name="hasty", status=404), stream(WHOLE, name="b")):
+        judgement = judged(
+            early_close_tolerated, records, next_one(AFTERWARDS), scenario="close-at-completion"
+        )
+        assert judgement == Judgement("inconclusive", "the hasty subscriber saw no completion to leave at")
+
+
+def test_a_status_endpoint_that_does_not_answer_is_harm() -> None:
+    unanswered: list[Record] = [
+        Requested(time=0.5, exchange="status", purpose="status", method="GET", url="http://127.0.0.1:8000"),
+        Ended(time=5.5, exchange="status", how="timeout", detail="no complete answer within 5 s"),
+    ]
+    judgement = left(unanswered, next_one(AFTERWARDS))
+    assert judgement.verdict == "broken"
+    assert judgement.reason.endswith("the status endpoint did not answer: no complete answer within 5 s")

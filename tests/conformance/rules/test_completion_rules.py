@@ -81,7 +81,11 @@ def test_a_completion_that_did_not_come_says_how_it_was_missed(records: list[Rec
 def test_the_status_endpoint_that_knows_better_is_quoted() -> None:
     judgement = judged(delivered, stream(UNTOLD, ended=0.3), asked("completed"))
     assert judgement.reason.endswith("; the status endpoint said 'completed' at 1.000 s")
-    assert "finished" not in judged(delivered, stream(UNTOLD, ended=0.3), asked("running")).reason
+    assert "status" not in judged(delivered, stream(UNTOLD, ended=0.3), asked("running")).reason
+    other = answered("status", at=1.0, body='{"state": "completed"}', names={"job": "j2"})
+    assert "status" not in judged(delivered, stream(UNTOLD, ended=0.3), other).reason
+    told = answered("other", at=1.0, body='{"state": "completed"}', names=NAMES)
+    assert "status" not in judged(delivered, stream(UNTOLD, ended=0.3), told).reason
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,14 @@ def test_the_status_endpoint_tells_that_there_was_a_completion_to_come_back_for(
     assert judgement.reason.endswith("; the status endpoint said 'completed' at 11.000 s")
 
 
+def test_who_did_not_come_back_is_not_judged() -> None:
+    over = stream(sent("progress", "complete"))
+    judgement = judged(completion_survives, over, terms=RESUMABLE, scenario="resume-after-cut")
+    assert judgement.verdict == "inconclusive"
+    assert restarted(over, RESTART).reason == judgement.reason
+    assert judgement.reason.startswith("the stream was over before the connection was")
+
+
 def test_a_completion_that_was_not_published_meanwhile_is_not_missed() -> None:
     left = stream(HAD, how="dropped")
     for seen, verdict in ((sent("complete", at=0.5), "broken"), (sent("complete", at=2.0), "inconclusive")):

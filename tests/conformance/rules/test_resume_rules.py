@@ -209,6 +209,13 @@ def test_the_reason_why_there_is_no_id_is_named(block: str, said: str) -> None:
     assert said in judgement.reason
 
 
+def test_the_declared_sequence_is_pointed_to() -> None:
+    numbered = on(Expect(resumable=True), msgspec.structs.replace(UNNUMBERED, sequence="/meta/place"))
+    had = cut([(0.1, event(None, seq=1, meta={"place": 1}))])
+    judgement = judged(no_gap, had, back([], None), terms=numbered, scenario="resume-after-cut")
+    assert "there is one in the data, at /meta/place" in judgement.reason
+
+
 def test_an_empty_id_resets_the_last_event_id() -> None:
     had: Pieces = [*of([1, 2], 0.1), (0.3, 'id:\ndata: {"text": "snapshot"}\n\n')]
     groups = cut(had), back(of([4], 1.1, "complete"), None)
