@@ -15,6 +15,7 @@ import trio
 
 from conformance.asgi.generators import Generators, watch_generators
 from conformance.asgi.left_behind import LeftBehind
+from conformance.asgi.loop import open_loop
 from conformance.asgi.sites import creation_site
 
 FlavourName: TypeAlias = Literal["asyncio", "trio"]
@@ -225,40 +226,6 @@ def _described(task: AppTask) -> LeftBehind:
     return LeftBehind("task", name, *task.site, detail)
 
 
-class _RunningLoop(trio.abc.Instrument):
-    """Tells asyncio's own C code which loop runs.
-
-    trio-asyncio replaces the functions that ask for it; who imported one of them by name before that would hear
-    that there is none.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: trio.lowlevel.Task) -> None:
-        self._loop = loop
-        self._task = task
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._task:
-            asyncio._set_running_loop(self._loop)
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._task:
-            asyncio._set_running_loop(None)
-
-
-async def _loop_task(loop: asyncio.AbstractEventLoop) -> trio.lowlevel.Task:
-    """The trio task that runs the callbacks of this loop."""
-    found: list[trio.lowlevel.Task] = []
-    known = trio.Event()
-
-    def look() -> None:
-        found.append(trio.lowlevel.current_task())
-        known.set()
-
-    loop.call_soon(look)
-    await known.wait()
-    return found[0]
-
-
 @asynccontextmanager
 async def open_flavour(
     name: FlavourName, *, failed: Callable[[BaseException | None, str], None], limit: float
@@ -278,16 +245,11 @@ async def open_flavour(
                     flavour.close()
                     nursery.cancel_scope.cancel()
         return
-    import trio_asyncio  # it changes asyncio's policies, so only those who need it shall have it
-
-    async with trio_asyncio.open_loop() as loop:
+    async with open_loop() as loop:
         loop.set_exception_handler(lambda _, context: failed(context.get("exception"), context["message"]))
-        running = _RunningLoop(loop, await _loop_task(loop))
-        trio.lowlevel.add_instrument(running)
         with watch_generators() as generators:
             on_asyncio = AsyncioFlavour(loop, generators)
             try:
                 yield on_asyncio
             finally:
                 await on_asyncio.close(limit)
-                trio.lowlevel.remove_instrument(running)

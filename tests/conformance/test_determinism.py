@@ -15,12 +15,16 @@ from datetime import datetime as under_another_name
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import pytest
 import trio
 from trio.testing import MockClock
 
+from conformance.asgi import open_asgi
+from conformance.asgi.types import Receive, Scope, Send
 from conformance.determinism import EPOCH, seeded
+from fault_injection.virtual import VirtualNetwork
 
 HERE = Path(__file__).parent
 BUSY = HERE / "asgi" / "asgi_busy.py"
@@ -131,31 +135,73 @@ def test_threads_work_in_place() -> None:
     assert in_seed(1, threads) == [0.0, 0.0]
 
 
-def test_nothing_stays_behind() -> None:
-    def everything() -> list[Any]:
-        inner = sys.modules["trio._core._run"]
-        scheduling = vars(inner)["_ALLOW_DETERMINISTIC_SCHEDULING"], vars(inner)["_r"].getstate()
-        on_asyncio = sys.modules["anyio._backends._asyncio"]
-        scopes = (
-            vars(on_asyncio)["CancelScope"],
-            vars(vars(on_asyncio)["AsyncIOBackend"])["run_sync_in_worker_thread"],
-        )
-        clocks = time.time, time.time_ns, time.monotonic, datetime.datetime
-        return [
-            *scheduling,
-            *scopes,
-            *clocks,
-            trio.to_thread.run_sync,
-            os.urandom,
-            random.getstate(),
-            gc.isenabled(),
-        ]
+async def scopes() -> list[int]:
+    """The order in which anyio cancels forty scopes side by side."""
+    cancelled: list[int] = []
+
+    async def wait(number: int) -> None:
+        with anyio.CancelScope():
+            try:
+                await anyio.sleep_forever()
+            finally:
+                cancelled.append(number)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        async with anyio.create_task_group() as group:
+            for number in range(40):
+                group.start_soon(wait, number)
+            await anyio.sleep(1)
+            group.cancel_scope.cancel()
+
+    network = VirtualNetwork()
+    async with open_asgi(app, network) as subject:
+        connection = await network.connect(*subject.address)
+        async with connection:
+            await connection.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await connection.receive_some()
+    return cancelled
+
+
+def test_anyio_cancels_in_the_same_order() -> None:
+    first = in_seed(1, scopes)
+    assert sorted(first) == list(range(40))
+    elsewhere = [[] for _ in range(1000)]  # so that addresses differ
+    assert in_seed(1, scopes) == first
+    assert len(elsewhere) == 1000
+    assert in_seed(2, scopes) == first, "asyncio has an order of its own"
+
+
+def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = sys.modules["trio._core._run"]
+    monkeypatch.setattr(inner, "_ALLOW_DETERMINISTIC_SCHEDULING", False)
+
+    def everything() -> dict[str, Any]:
+        on_asyncio = vars(sys.modules["anyio._backends._asyncio"])
+        on_trio = vars(sys.modules["anyio._backends._trio"])
+        return {
+            "scheduling": vars(inner)["_ALLOW_DETERMINISTIC_SCHEDULING"],
+            "order": vars(inner)["_r"].getstate(),
+            "scope": on_asyncio["CancelScope"],
+            "asyncio's threads": vars(on_asyncio["AsyncIOBackend"])["run_sync_in_worker_thread"],
+            "trio's threads by anyio": vars(on_trio["TrioBackend"])["run_sync_in_worker_thread"],
+            "trio's threads": trio.to_thread.run_sync,
+            "time": time.time,
+            "time_ns": time.time_ns,
+            "monotonic": time.monotonic,
+            "datetime": datetime.datetime,
+            "here": under_another_name is datetime.datetime,
+            "urandom": os.urandom,
+            "random": random.getstate(),
+            "garbage": gc.isenabled(),
+        }
 
     with seeded(0):
         pass  # so that anyio's modules are there
     before = everything()
     with seeded(1):
-        assert everything() != before
+        during = everything()
+        assert [name for name, value in before.items() if during[name] == value] == []
     assert everything() == before
     with pytest.raises(KeyError), seeded(1):
         raise KeyError
