@@ -5,7 +5,6 @@ httpx takes its connections from an `httpcore.AsyncNetworkBackend`; this one tak
 and the name that TLS verifies stay the server's own, so a proxy in between needs no certificate.
 """
 
-import math
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -146,10 +145,11 @@ class _Transport(httpx.AsyncBaseTransport):
                     extensions=request.extensions,
                 )
             )
+            stream = _Body(response) if not _redirects(response) else httpx.ByteStream(await _whole(response))
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response, _REDIRECT_LIMIT if 300 <= response.status < 400 else math.inf),
+            stream=stream,
             extensions=response.extensions,
         )
 
@@ -159,26 +159,43 @@ class _Transport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response, limit: float) -> None:
+    """Whoever stops reading it has to do so by cancelling, or its generators are left to the garbage collector."""
+
+    def __init__(self, response: httpcore.Response) -> None:
         self._response = response
-        self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
         with _as_httpx():
             async for chunk in self._response.aiter_stream():
-                size += len(chunk)
-                if size > self._limit:
-                    raise httpx.RemoteProtocolError(
-                        f"a redirect with a body of more than {self._limit} bytes"
-                    )
                 yield chunk
 
     async def aclose(self) -> None:
         await self._response.aclose()
 
 
-_REDIRECT_LIMIT = 64 * 1024  # bytes: httpx reads the body of a redirect whole before it follows
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECT_LIMIT = 64 * 1024  # bytes
+
+
+def _redirects(response: httpcore.Response) -> bool:
+    return response.status in _REDIRECTS and any(name.lower() == b"location" for name, _ in response.headers)
+
+
+async def _whole(response: httpcore.Response) -> bytes:
+    """The body of a redirect: httpx reads it, to use the connection again. It may be endless, so not by httpx."""
+    body = bytearray()
+    with trio.CancelScope() as scope:
+        try:
+            async for chunk in response.aiter_stream():
+                body += chunk
+                if len(body) > _REDIRECT_LIMIT:
+                    scope.cancel()
+        finally:
+            await response.aclose()
+    if scope.cancelled_caught:
+        raise httpx.RemoteProtocolError(f"a redirect with a body of more than {_REDIRECT_LIMIT} bytes")
+    return bytes(body)
+
 
 # A context costs 15 ms, most of it for loading the system's certificates; plain HTTP never looks at this one.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

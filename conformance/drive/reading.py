@@ -9,7 +9,7 @@ import msgspec
 from conformance.dialect import PRESETS, Dialect, Matcher, Parsed, any_matches, effective_dialect, recognise
 from conformance.wire import Event, Item
 
-_REMEMBERED: Final = 5_000  # events; a stream that is still unknown after so many stays unknown
+REMEMBERED: Final = 5_000  # events; a stream that is still unknown after so many stays unknown
 
 _ENDINGS: Final = (
     Matcher(data="[DONE]"),
@@ -40,7 +40,7 @@ class Reader:
         """The dialect in which to read this item."""
         if self.dialect.completion is not None or not isinstance(parsed.item, Event):
             return self.dialect
-        if len(self._items) >= _REMEMBERED:
+        if len(self._items) >= REMEMBERED:
             return self.dialect
         self._items.append(parsed.item)
         if not any_matches(_ENDINGS, parsed):

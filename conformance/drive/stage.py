@@ -220,19 +220,20 @@ class Stage:
                     size = 0
                     try:
                         async for data in response.aiter_raw():
-                            parts.append(data)
-                            self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
-                            size += len(data)
+                            if size <= _ANSWER_LIMIT:
+                                parts.append(data)
+                                self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
+                                size += len(data)
                             if size > _ANSWER_LIMIT:
                                 how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"
-                                break
+                                scope.cancel()  # to break would leave httpx's generators behind
                     finally:
                         await response.aclose()
             except httpx.HTTPError as error:
                 how, detail = how_it_failed(error)
             except httpx.InvalidURL as error:
                 how, detail = "protocol", f"redirected to an address that is no URL: {error}"
-        if scope.cancelled_caught:
+        if scope.cancelled_caught and how == "complete":
             how, detail = "timeout", f"no complete answer within {limit:g} s"
         self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
         return Answer(exchange, status, b"".join(parts), how, detail)

@@ -15,7 +15,6 @@ from conformance.wire import Decoder, Event, Reconnection
 from fault_injection.network import Connection, Network
 
 _PIECES_PER_ITEM = 10  # chunks of one byte would fill the memory long before `limits.body` bytes are there
-_NOT_RECORDED = "the rest is not recorded"
 
 Reading: TypeAlias = Callable[[Parsed], Dialect]
 Heard: TypeAlias = Callable[[Parsed, Role | None], None]
@@ -179,18 +178,23 @@ class Subscription:
         left, items = self._patience.body, self._patience.items
         pieces = _PIECES_PER_ITEM * items
         async for data in response.aiter_raw():
+            if self._leaving is not None and self._leaving[0] == "body-limit":
+                continue  # the cancellation comes with the next wait; to break would leave httpx's generators behind
             if data[:left]:
                 self._on_data(data[:left])
             left -= len(data)
             pieces -= 1
             if left < 0:
-                return "body-limit", f"over {self._patience.body} bytes (limits.body); {_NOT_RECORDED}"
-            if self._items > items:
-                return "body-limit", f"over {items} events (limits.events); {_NOT_RECORDED}"
-            if pieces < 0:
-                most = f"{_PIECES_PER_ITEM} times {items} pieces"
-                return "body-limit", f"over {most} (limits.events); {_NOT_RECORDED}"
+                self._overflow(f"{self._patience.body} bytes (limits.body)")
+            elif self._items > items:
+                self._overflow(f"{items} events (limits.events)")
+            elif pieces < 0:
+                self._overflow(f"{_PIECES_PER_ITEM} times {items} pieces (limits.events)")
         return "complete", ""
+
+    def _overflow(self, what: str) -> None:
+        if self._leaving is None:
+            self._leave("body-limit", f"over {what}; the rest is not recorded")
 
     def _wait_until(self, deadline: float, how: How, detail: str) -> None:
         """From now on the exchange is ended at `deadline`, for this reason."""

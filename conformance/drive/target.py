@@ -1,5 +1,7 @@
 """Makes a configured target ready to be driven: starts its server if it has a command, finds it, reaches it."""
 
+import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,13 +9,14 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+import httpx
 import msgspec
 import trio
 
 from conformance.config import PORT, Config, Loaded, base_url, fill, load_config, url_port
 from conformance.drive.server_process import ServerProcess
 from conformance.transport import address_of
-from fault_injection.network import Network, SocketNetwork
+from fault_injection.network import Connection, Network, SocketNetwork
 
 _START_PATIENCE = 30.0  # seconds for a server that the harness starts to become ready
 _TOKEN = "built-in-reference"
@@ -54,14 +57,17 @@ def built_in(state: Path) -> Loaded:
 
 
 @asynccontextmanager
-async def ready(config: Config, network: Network, *, log: Path) -> AsyncIterator[ReadyTarget]:
+async def ready(
+    config: Config, network: Network, *, log: Path, verify: bool = True
+) -> AsyncIterator[ReadyTarget]:
     """The target, started if it has a command, reached in any case. What the server prints goes to `log`.
+    `verify`: a TLS certificate must be one that this machine trusts.
 
     Raises `ServerError` where it does not start, `TargetError` where it cannot be reached.
     """
     if config.target.command is None:
         origin = base_url(config.target)
-        await _reach(network, origin, config.limits.connect)
+        await _reach(network, origin, config.limits.connect, verify)
         yield ReadyTarget(origin, None)
         return
     port = url_port(config.target) or await _free_port()
@@ -76,6 +82,7 @@ async def ready(config: Config, network: Network, *, log: Path) -> AsyncIterator
         stop_patience=config.limits.shutdown,
     )
     async with server.running():
+        await _reach(network, origin, config.limits.connect, verify)
         yield ReadyTarget(origin, server)
 
 
@@ -85,26 +92,53 @@ async def _free_port() -> int:
     return listener.address[1]
 
 
-async def _reach(network: Network, origin: str, limit: float) -> None:
+async def _reach(network: Network, origin: str, limit: float, verify: bool) -> None:
+    """Connect once, and shake hands where there is TLS: what fails here would fail in every scenario."""
     host, port = address_of(origin)
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         with trio.fail_after(limit):
             connection = await network.connect(host, port)
-        await connection.aclose()
+            try:
+                if httpx.URL(origin).scheme == "https":
+                    await _shake_hands(connection, host, verify)
+            finally:
+                await connection.aclose()
     except trio.TooSlowError:
         raise TargetError(
-            f"{host}:{port} did not answer within {limit:g} s (limits.connect). "
+            f"{place} did not answer within {limit:g} s (limits.connect). "
             "Is the address right, and is it reachable from here?"
         ) from None
+    except trio.BrokenResourceError as error:
+        raise TargetError(f"{place} {_why_no_tls(error)}") from error
     except OSError as error:
-        raise TargetError(_why_not(host, port, error)) from error
+        raise TargetError(f"{place} {_why_not(error)}") from error
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+async def _shake_hands(connection: Connection, host: str, verify: bool) -> None:
+    context = httpx.create_ssl_context(verify=verify)
+    secured = trio.SSLStream(connection, context, server_hostname=host, https_compatible=True)
+    await secured.do_handshake()
+
+
+def _why_no_tls(error: trio.BrokenResourceError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"has a certificate that is not accepted: {cause.verify_message}. --insecure accepts any; "
+            "SSL_CERT_FILE names a file with the authority to trust"
+        )
+    said = f" ({cause.reason})" if isinstance(cause, ssl.SSLError) and cause.reason else ""
+    return f"did not complete the TLS handshake{said}. Does it speak HTTPS there, or is it http://?"
+
+
+def _why_not(error: OSError) -> str:
     cause = error.__cause__
     causes = cause.exceptions if isinstance(cause, BaseExceptionGroup) else (error,)
     if any(isinstance(each, ConnectionRefusedError) for each in causes):
-        return f"{host}:{port} refused the connection: nobody listens there. Is the server running?"
+        return "refused the connection: nobody listens there. Is the server running?"
+    if any(isinstance(each, socket.gaierror) for each in causes):
+        return "cannot be reached: there is no such host. Is its name right?"
     first = causes[0]
     said = first.strerror if isinstance(first, OSError) and first.strerror else str(first)
-    return f"{host}:{port} cannot be reached: {said}"
+    return f"cannot be reached: {said}. Is the address right, and is it reachable from here?"
