@@ -34,8 +34,6 @@ from conformance.scenarios import Scenario
 from fault_injection.network import Connection
 from fault_injection.virtual import VirtualNetwork
 
-pytestmark = in_virtual_time
-
 EVENT = b"data: 1\n\n"
 
 
@@ -124,6 +122,7 @@ EVENT = b"data: 1\n\n"
         ),
     ],
 )
+@in_virtual_time
 async def test_how(handle: Handler, how: str, detail: str) -> None:
     played = await driven(handle)
     (stream,) = played.streams
@@ -132,6 +131,7 @@ async def test_how(handle: Handler, how: str, detail: str) -> None:
     assert (played.concluded.outcome, played.concluded.reason) == ("done", "")
 
 
+@in_virtual_time
 async def test_an_endless_stream_is_watched_for_a_while() -> None:
     stream = await streamed(
         says(CHUNKED, then=repeats(chunk(EVENT), 1)), configured(dialect=Dialect(), expect=Expect())
@@ -140,6 +140,7 @@ async def test_an_endless_stream_is_watched_for_a_while() -> None:
     assert len(stream.events) == 10
 
 
+@in_virtual_time
 async def test_a_stream_that_goes_on_after_completion_is_watched_a_little_longer() -> None:
     stream = await streamed(
         says(CHUNKED, chunk(COMPLETE), then=repeats(chunk(EVENT), 1)),
@@ -150,6 +151,7 @@ async def test_a_stream_that_goes_on_after_completion_is_watched_a_little_longer
     assert stream.ended.time == pytest.approx(3, abs=0.1)
 
 
+@in_virtual_time
 async def test_nobody_listens() -> None:
     network = VirtualNetwork()
 
@@ -187,6 +189,7 @@ class Unreachable(VirtualNetwork):
         (OSError(-2, "Name or service not known"), "Name or service not known"),
     ],
 )
+@in_virtual_time
 async def test_no_way_to_the_server(error: OSError | None, detail: str) -> None:
     async def drive(stage: Stage) -> None:
         async with stage.subscribe() as subscriber:
@@ -200,6 +203,7 @@ async def test_no_way_to_the_server(error: OSError | None, detail: str) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
+@in_virtual_time
 async def test_the_subscriber_leaves(reset: bool) -> None:
     left: list[str] = []
 
@@ -221,6 +225,7 @@ async def test_the_subscriber_leaves(reset: bool) -> None:
     assert left == ["rst" if reset else "fin"]
 
 
+@in_virtual_time
 async def test_leaving_at_the_completion() -> None:
     async def drive(stage: Stage) -> None:
         async with stage.subscribe(leave_at_completion=True) as subscriber:
@@ -232,6 +237,7 @@ async def test_leaving_at_the_completion() -> None:
 
 
 @pytest.mark.parametrize(("size", "how"), [(4096, "complete"), (4097, "body-limit")])
+@in_virtual_time
 async def test_the_limit_of_bytes_is_exact(size: int, how: str) -> None:
     stream = await streamed(says(answer(b":" * size)), configured(limits=Limits(body=4096)))
     assert stream.how == how
@@ -241,6 +247,7 @@ async def test_the_limit_of_bytes_is_exact(size: int, how: str) -> None:
         assert "over 4096 bytes (limits.body)" in stream.ended.detail
 
 
+@in_virtual_time
 async def test_too_many_events_and_too_many_pieces_end_it_too() -> None:
     limits = Limits(events=100, body=2**20)
     events = await streamed(says(CHUNKED, then=repeats(chunk(EVENT * 10))), configured(limits=limits))
@@ -255,6 +262,7 @@ async def test_too_many_events_and_too_many_pieces_end_it_too() -> None:
     assert len(pieces.chunks) <= 1001
 
 
+@in_virtual_time
 async def test_a_redirect_is_followed_and_said() -> None:
     async def handle(connection: Connection) -> None:
         assert b"GET /events" in await request_of(connection)
@@ -269,6 +277,7 @@ async def test_a_redirect_is_followed_and_said() -> None:
     assert stream.completed is not None
 
 
+@in_virtual_time
 async def test_what_is_sent_is_recorded_as_it_was_sent() -> None:
     requests: list[bytes] = []
 
@@ -293,6 +302,7 @@ async def test_what_is_sent_is_recorded_as_it_was_sent() -> None:
     assert stream.request_header("Accept") is None
 
 
+@in_virtual_time
 async def test_nothing_listens_any_more_after_the_server_was_left() -> None:
     network = VirtualNetwork()
     async with serving(network, says(answer(b""))) as origin:
