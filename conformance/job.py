@@ -43,7 +43,7 @@ async def do(job: Job, *, told: Told = lambda _what, _name: None, stop: trio.Eve
     network, config = SocketNetwork(), job.loaded.config
     unreached = ""
     try:
-        async with ready(config, network, log=job.folder / "server.log") as target:
+        async with ready(config, network, log=job.folder / "server.log", verify=job.verify) as target:
             setting = Setting(
                 network=network,
                 config=config,

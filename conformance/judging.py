@@ -1,14 +1,15 @@
 """Histories in, cases out. Pure: the same histories give the same verdicts, today and years later."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from conformance.config import Config, Target, declared
 from conformance.dialect import Dialect
 from conformance.drive.outcome import described
-from conformance.drive.reading import assume
-from conformance.history import History, Terms
+from conformance.drive.reading import REMEMBERED, assume
+from conformance.history import Exchange, History, Terms
 from conformance.rules import Judgement, Rule
 from conformance.rules.rule import inconclusive
 from fault_injection.plans import describe
@@ -31,8 +32,9 @@ def on_assumed_terms(histories: Mapping[str, History]) -> dict[str, History]:
 
 
 def _assumed(history: History) -> Terms | None:
-    for stream in history.streams:
-        if stream.how in _READ_AS_A_WHOLE and stream.events:
+    for whole in history.streams:
+        stream = _start_of(whole)
+        if stream.how in _READ_AS_A_WHOLE and stream.events and len(stream.arrivals) <= REMEMBERED:
             dialect, assumption = assume(history.terms.dialect, [each.item for each in stream.arrivals])
             if assumption:
                 return msgspec.structs.replace(
@@ -42,6 +44,12 @@ def _assumed(history: History) -> Terms | None:
                     assumed=(*history.terms.assumed, assumption),
                 )
     return None
+
+
+def _start_of(stream: Exchange) -> Exchange:
+    """The stream, of which no more is derived than tells whether it is known; and that is gone with it."""
+    limits = msgspec.structs.replace(stream.limits, events=min(stream.limits.events, REMEMBERED))
+    return replace(stream, limits=limits)
 
 
 def held(config: Config) -> frozenset[str]:

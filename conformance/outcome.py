@@ -1,6 +1,6 @@
 """Puts together what a run comes to: results, and a picture for each scenario."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from conformance.picture import picture
 from conformance.rules import Rule
 from conformance.scenarios import SCENARIOS
 from conformance.unlocks import unlocks
+from conformance.unreached import unreached
 from reports import results as report
 from reports.results import Case, Results
 from reports.timeline import Timeline
@@ -71,7 +72,7 @@ def put_together(
         duration=round(duration, 3),
         version=__version__,
         interrupted=interrupted,
-        unreached=_unreached(histories.values()),
+        unreached=unreached(histories.values()),
         assumptions=next((history.terms.assumed for history in histories.values()), ()),
         unlocks=unlocks(rules, histories),
         scenarios=tuple(
@@ -102,18 +103,6 @@ def _summary(history: History) -> str:
         return summary
     how = "Not driven" if concluded.outcome == "skipped" else "Not driven to its end"
     return f"{summary} {how}: {concluded.reason}."
-
-
-def _unreached(histories: Iterable[History]) -> str | None:
-    """Why the target was not reached, where it answered no request for its stream in any scenario."""
-    reasons: list[str] = []
-    for history in histories:
-        if any(stream.head is not None for stream in history.streams):
-            return None
-        reasons += [stream.ended.detail for stream in history.streams if stream.ended]
-        if history.concluded is not None and history.concluded.outcome == "unreached":
-            reasons.append(history.concluded.reason)
-    return reasons[0] if reasons else None
 
 
 def judge_recorded(files: Mapping[str, History], rules: Sequence[Rule]) -> Run:

@@ -1,5 +1,6 @@
 """The commands, put together."""
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -48,8 +49,13 @@ app.command("rules", epilog=rules.EXAMPLES)(rules.rules_command)
 
 def main() -> None:
     """The entry point: errors are sentences, never tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a terminal that cannot show a character is no reason to stop
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="sse-conformance")
     except Failure as failure:
         err.print(f"[bold red]error:[/] {failure.shown}", highlight=False)
         sys.exit(failure.code)

@@ -1,24 +1,13 @@
 """What the commands share: consoles, exit codes, errors, and reading the configuration."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from conformance.config import (
-    ConfigError,
-    Loaded,
-    Stream,
-    config_for_url,
-    find_config,
-    literal,
-    load_config,
-)
-from conformance.history.redact import ALWAYS_SECRET
+from conformance.config import ConfigError, Loaded, config_for_url, find_config, load_config
 from reports.outcome import Outcome, outcome
 from reports.results import Results
 from reports.text import visible
@@ -30,8 +19,22 @@ CONFUSED: Final = 3  # the target could not be reached, or the harness failed
 
 INTERRUPTED: Final = 130  # as shells have it for SIGINT
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+LONGEST: Final = 30 * 86400.0  # seconds: longer than anybody watches a stream
+
+
+class Terminal(Console):
+    """A console whose reader may leave: `sse-conformance run | head` still gets to its end and its exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: say nothing from now on (`quiet` tells)."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
+out = Terminal(soft_wrap=True)
+err = Terminal(stderr=True, soft_wrap=True)
 
 
 class Failure(Exception):
@@ -52,52 +55,45 @@ def read_config(url: str | None, config: Path | None) -> Loaded | None:
 
     Raises `Failure` (2) for what cannot be read.
     """
+    if url is not None and config is not None:
+        raise Failure("give a URL or --config, not both: the configuration names its target", MISUSED)
     try:
         if config is not None:
             if not config.is_file():
-                raise Failure(f"{config}: no such file", MISUSED)
-            loaded = load_config(config, environ=os.environ)
-        elif url is not None:
+                raise Failure(f"--config {config}: there is no such file", MISUSED)
+            return load_config(config, environ=os.environ)
+        if url is not None:
             return config_for_url(url if "://" in url else f"http://{url}")
-        elif (found := find_config(Path.cwd())) is not None:
-            loaded = load_config(found, environ=os.environ)
-        else:
-            return None
+        found = find_config(Path.cwd())
+        return None if found is None else load_config(found, environ=os.environ)
     except ConfigError as error:
         raise Failure(str(error), MISUSED) from error
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}", MISUSED) from error
-    if url is not None:
-        raise Failure("give a URL or --config, not both: the configuration names its target", MISUSED)
-    return loaded
 
 
-def apply_request(
-    loaded: Loaded, headers: Sequence[str] | None, method: str | None, data: str | None
-) -> Loaded:
-    """The configuration with what the call says of the stream's request, as curl has it: headers (their values
-    are secret where they carry credentials), the method, the body. Raises `Failure` (2)."""
-    stream, secrets = loaded.config.target.stream, set(loaded.secrets)
-    merged = dict(stream.headers)
-    for header in headers or ():
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise Failure(f"--header wants 'NAME: VALUE', not {header!r}", MISUSED)
-        merged[name.strip()] = literal(value.strip())
-        if name.strip().lower() in ALWAYS_SECRET and value.strip():
-            secrets |= {value.strip(), value.strip().rpartition(" ")[2]}
-    if data is not None:
-        if not any(name.lower() == "content-type" for name in merged):
-            merged["Content-Type"] = "application/json"
-        stream = msgspec.structs.replace(stream, body=literal(data), json=None, method="POST")
-    stream = msgspec.structs.replace(stream, headers=merged)
-    if method is not None:
-        try:
-            stream = msgspec.convert(msgspec.to_builtins(stream) | {"method": method.upper()}, Stream)
-        except msgspec.ValidationError as error:
-            raise Failure(f"--request {method}: {error}", MISUSED) from error
-    target = msgspec.structs.replace(loaded.config.target, stream=stream)
-    return Loaded(msgspec.structs.replace(loaded.config, target=target), frozenset(secrets), loaded.source)
+def needs_server(loaded: Loaded) -> None:
+    """Raise `Failure` (2) for a configuration that names nothing to send a request to."""
+    target = loaded.config.target
+    if target.url is None and target.command is None:
+        raise Failure(
+            f"{loaded.source}: target.app is an application in this process, and this command drives a server: "
+            'give target.url, or the command that serves it, e.g. command = ["uvicorn", '
+            f'"{target.app}", "--port", "{{port}}"]',
+            MISUSED,
+        )
+
+
+def positive(seconds: float | None) -> float | None:
+    """The value of an option in seconds. Raises `Failure` (2) for one that never passes."""
+    if seconds is not None and not seconds <= LONGEST:
+        raise Failure(f"--duration {seconds}: at most {LONGEST:.0f} seconds, which is thirty days", MISUSED)
+    return seconds
+
+
+def said(error: BaseException) -> str:
+    """What the operating system said, without its numbers."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def exit_code(results: Results) -> int:

@@ -1,9 +1,10 @@
 """Writes the report's files into a folder that is the report's own."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from conformance.cli.common import MISUSED, Failure
+from conformance.cli.common import CONFUSED, MISUSED, Failure
 from reports.html import render_html
 from reports.junit import render_junit
 from reports.markdown import render_markdown
@@ -19,26 +20,40 @@ def prepare(folder: Path) -> Path:
     Raises `Failure` (2) where that cannot be done.
     """
     histories = folder / HISTORIES
+    make(histories)
     try:
-        histories.mkdir(parents=True, exist_ok=True)
         for old in histories.glob("*.jsonl"):
             old.unlink()
     except OSError as error:
-        raise Failure(f"--out {folder}: {error.strerror}", MISUSED) from error
+        raise Failure(f"--out {folder}: {error.filename}: {error.strerror}", MISUSED) from error
     return histories
 
 
+def make(folder: Path) -> None:
+    """Make a folder that can be written to. Raises `Failure` (2)."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"--out: the folder {folder} cannot be made: {error.strerror}", MISUSED) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Failure(f"--out: nothing can be written into {folder}: Permission denied", MISUSED)
+
+
 def write(folder: Path, results: Results, timelines: Mapping[str, Timeline]) -> list[Path]:
-    """Write results.json, report.html, junit.xml and summary.md; gives their paths, the one to open first."""
+    """Write results.json, report.html, junit.xml and summary.md; gives their paths, the one to open first.
+
+    Raises `Failure` (3) where that cannot be done.
+    """
     contents = {
         "report.html": render_html(results, timelines).encode(),
         "results.json": to_json(results),
         "junit.xml": render_junit(results).encode(),
         "summary.md": render_markdown(results).encode(),
     }
-    paths = []
-    for name, content in contents.items():
-        path = folder / name
-        path.write_bytes(content)
-        paths.append(path)
+    paths = [folder / name for name in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise Failure(f"{path} cannot be written: {error.strerror}", CONFUSED) from error
     return paths

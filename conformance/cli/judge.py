@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
-from conformance.cli.common import MISUSED, Failure, exit_code, out, read_config
-from conformance.cli.files import write
+from conformance.cli.common import BREAKS, CONFUSED, MISUSED, Failure, exit_code, out, read_config
+from conformance.cli.files import make, write
 from conformance.cli.summary import print_summary
 from conformance.config import Config
 from conformance.dialect import effective_dialect
@@ -14,6 +15,7 @@ from conformance.history import History, HistoryError, StatusTerms, Terms, load
 from conformance.judging import held
 from conformance.outcome import judge_recorded
 from conformance.rules import RULES
+from reports.outcome import broken_rules
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -38,17 +40,26 @@ def judge_command(
 ) -> None:
     """Judge recorded histories by the rules, offline; also those of a run that was killed."""
     loaded = read_config(None, config) if config is not None else None
+    if folder is not None:
+        make(folder)
     histories = [_load(path) for path in files]
     if loaded is not None:
         histories = [history.on(terms_of(loaded.config)) for history in histories]
     named = {str(path): history for path, history in zip(files, histories, strict=True)}
     ran = judge_recorded(named, RULES)
+    results = msgspec.structs.replace(ran.results, interrupted=any(map(_stops_short, histories)))
     written: list[str] = []
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [str(path) for path in write(folder, ran.results, ran.timelines)]
-    print_summary(out, ran.results, written)
-    raise typer.Exit(exit_code(ran.results))
+        written = [str(path) for path in write(folder, results, ran.timelines)]
+    print_summary(out, results, written)
+    if results.interrupted and results.unreached is None:  # it was the run that ended early, not this command
+        raise typer.Exit(BREAKS if broken_rules(results) else CONFUSED)
+    raise typer.Exit(exit_code(results))
+
+
+def _stops_short(history: History) -> bool:
+    """Whether the run was killed or interrupted while this was recorded."""
+    return history.concluded is None or history.concluded.outcome == "interrupted"
 
 
 def terms_of(config: Config) -> Terms:

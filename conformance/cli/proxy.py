@@ -7,11 +7,13 @@ from typing import Annotated
 import trio
 import typer
 
-from conformance.cli.common import MISUSED, Failure, err
+from conformance.cli.common import MISUSED, Failure, err, said
+from conformance.cli.interrupt import interruptible
+from conformance.config import did_you_mean
 from conformance.dialect import Dialect
 from conformance.drive.outcome import first_of
 from conformance.triggers import triggers
-from fault_injection.faults import Plan
+from fault_injection.faults import AtTrigger, Fault, Plan
 from fault_injection.link import Fired
 from fault_injection.network import Address, SocketNetwork
 from fault_injection.observer import HowClosed, Observer
@@ -25,7 +27,7 @@ EXAMPLES = """
 
   sse-conformance proxy 127.0.0.1:8000 --plan plan.json --listen 127.0.0.1:9000
 
-where plan.json is e.g. {"faults": [{"fault": "buffer", "size": 4096},
+where plan.json is e.g. {"faults": [{"fault": "latency", "delay": 0.2},
 {"fault": "disconnect", "when": {"type": "trigger", "name": "events", "argument": 3}, "connections": 1}]}
 """
 
@@ -40,28 +42,33 @@ def proxy_command(
 ) -> None:
     """Put faults between subscribers and a server, and say which fired when."""
     faults = _plan(plan)
+    target, here = _address(upstream, "HOST:PORT"), _address(listen, "--listen")
+    if target[1] == 0:
+        raise Failure(f"HOST:PORT names port 0, where no server is: {upstream!r}", MISUSED)
     try:
-        trio.run(_serve, _address(upstream, "HOST:PORT"), _address(listen, "--listen"), faults, seed)
-    except* (OSError, ValueError) as group:
+        trio.run(_serve, target, here, faults, seed)
+    except* OSError as group:
         error = first_of(group)
-        raise Failure(f"cannot listen on {listen}: {error}", MISUSED) from error
-    except* KeyboardInterrupt:
-        pass
+        raise Failure(
+            f"cannot listen on {listen}: {said(error)}. --listen takes another address", MISUSED
+        ) from error
 
 
 async def _serve(upstream: Address, listen: Address, plan: Plan, seed: int) -> None:
-    async with open_proxy(
-        SocketNetwork(),
-        upstream=upstream,
-        plan=plan,
-        rng=random.Random(seed),
-        triggers=triggers(Dialect()),
-        listen=listen,
-        observer=_Telling(trio.current_time()),
-    ) as proxy:
-        host, port = proxy.address
-        _say(f"{host}:{port} -> {upstream[0]}:{upstream[1]}: {describe_plan(plan)}; Ctrl-C stops")
-        await trio.sleep_forever()
+    async with (
+        interruptible("closing") as stop,
+        open_proxy(
+            SocketNetwork(),
+            upstream=upstream,
+            plan=plan,
+            rng=random.Random(seed),
+            triggers=triggers(Dialect()),
+            listen=listen,
+            observer=_Telling(trio.current_time()),
+        ) as proxy,
+    ):
+        _say(f"{_named(proxy.address)} -> {_named(upstream)}: {describe_plan(plan)}; Ctrl-C stops")
+        await stop.wait()
 
 
 class _Telling(Observer):
@@ -97,11 +104,26 @@ def _plan(path: Path | None) -> Plan:
     if path is None:
         return Plan()
     try:
-        return plan_from_json(path.read_bytes())
+        plan = plan_from_json(path.read_bytes())
+        for fault in plan.faults:
+            check_triggers(fault)
     except OSError as error:
-        raise Failure(f"{path}: {error.strerror}", MISUSED) from error
+        raise Failure(f"--plan {path}: {error.strerror}", MISUSED) from error
     except ValueError as error:
-        raise Failure(f"{path}: {error}", MISUSED) from error
+        raise Failure(f"--plan {path}: {error}. `sse-conformance proxy --help` shows one", MISUSED) from error
+    return plan
+
+
+def check_triggers(fault: Fault) -> None:
+    """Raise `ValueError` where a fault names a trigger that there is not, or with an argument it does not take."""
+    when = getattr(fault, "when", None)
+    if isinstance(when, AtTrigger):
+        known = triggers(Dialect())
+        if when.name not in known:
+            raise ValueError(
+                f"there is no trigger {when.name!r}{did_you_mean(when.name, known) or '.'} Triggers: {', '.join(known)}"
+            )
+        known[when.name](when.argument)
 
 
 def _address(text: str, what: str) -> Address:
@@ -109,3 +131,8 @@ def _address(text: str, what: str) -> Address:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise Failure(f"{what} wants a host and a port such as 127.0.0.1:8000, not {text!r}", MISUSED)
     return host.strip("[]"), int(port)
+
+
+def _named(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

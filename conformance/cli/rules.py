@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from conformance.cli.common import MISUSED, Failure, out
-from conformance.config import did_you_mean
-from conformance.rules import RULES, Rule
-from conformance.specimens import SPECIMENS
+from conformance.cli.choose import chosen_rules
+from conformance.cli.common import out
+from conformance.cli.summary import show
+from conformance.rules import Rule
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -22,25 +22,27 @@ EXAMPLES = """
 
 
 def rules_command(
-    name: Annotated[str | None, typer.Argument(help="A rule, or an area such as `resume`.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A rule, an area such as `resume`, or a pattern such as '*.no-gap'.")
+    ] = None,
 ) -> None:
     """The catalogue of rules; of one rule: why it matters, the text it comes from, how to mend a server."""
-    found = [rule for rule in RULES if name in {None, rule.name, rule.area}]
-    if not found:
-        known = [*(rule.name for rule in RULES), *{rule.area: None for rule in RULES}]
-        raise Failure(f"there is no rule {name!r}{did_you_mean(name or '', known)}", MISUSED)
-    if name is not None and found[0].name == name:
+    found = chosen_rules(None if name is None else [name], "rules")
+    if [rule.name for rule in found] == [name]:
         _explain(found[0])
         return
     width = max(len(rule.name) for rule in found)
     for rule in found:
         style = "bold" if rule.level.value == "MUST" else ""
-        out.print(Text.assemble((f"{rule.name:{width}}", style), f"  {rule.level.value:6}  ", rule.claim))
+        text = Text.assemble((f"{rule.name:{width}}", style), f"  {rule.level.value:6}  ", rule.claim)
+        show(out, text, indent=0, hang=4)
 
 
 def _explain(rule: Rule) -> None:
+    from conformance.specimens import SPECIMENS  # servers and all: nobody else needs them
+
     out.print(Text.assemble((rule.name, "bold"), f"  {rule.level.value}"))
-    out.print(Text(rule.claim))
+    show(out, Text(rule.claim), indent=0)
     specimens = [each for each in SPECIMENS if rule.name in each.breaks]
     for title, text in (
         ("Why it matters", rule.why),
@@ -52,4 +54,4 @@ def _explain(rule: Rule) -> None:
     ):
         out.print(Text(f"\n{title}", style="bold"))
         for line in text.split("\n"):
-            out.print(Text(f"  {line}"))
+            show(out, Text(line), indent=2)

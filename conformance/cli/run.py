@@ -1,35 +1,41 @@
 """`sse-conformance run`: the main job."""
 
 import tempfile
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
 import typer
 
+from conformance.cli.choose import chosen_rules, chosen_scenarios, judged_together
 from conformance.cli.common import (
     MISUSED,
     Failure,
-    apply_request,
     err,
     exit_code,
+    needs_server,
     out,
+    positive,
     read_config,
 )
 from conformance.cli.files import prepare, write
 from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
+from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
 from conformance.cli.summary import print_summary
-from conformance.config import Loaded
 from conformance.drive.target import built_in
 from conformance.job import Job, do
-from conformance.known_failures import KnownFailuresError, excuse, load_known_failures, unmatched
+from conformance.known_failures import (
+    KnownFailure,
+    KnownFailuresError,
+    excuse,
+    load_known_failures,
+    unmatched,
+)
 from conformance.outcome import Run
-from conformance.rules import RULES
-from conformance.scenarios import SCENARIOS
+from reports.outcome import plural
 from reports.results import summarise
 from reports.text import visible
 
@@ -42,7 +48,7 @@ EXAMPLES = """
 
   sse-conformance run --config sse-conformance.toml   [dim]a target described whole; its server may be started[/]
 
-  sse-conformance run --scenario 'resume-*' --rule 'resume.*'   [dim]only this[/]
+  sse-conformance run --scenario 'resume-*' --rule resume   [dim]only this[/]
 
 [bold]Exit codes[/]  0 conforms · 1 does not · 2 the call or the configuration is wrong ·
 3 not reached, nothing judged, or the harness failed · 130 interrupted
@@ -63,16 +69,9 @@ def run_command(
     folder: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for the report and the histories.")
     ] = Path("sse-conformance-report"),
-    header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="As curl has it.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option("--request", "-X", metavar="METHOD", help="As curl has it.")
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", "-d", metavar="BODY", help="As curl has it, but JSON unless said otherwise."),
-    ] = None,
+    header: HeaderOption = None,
+    method: MethodOption = None,
+    data: DataOption = None,
     duration: Annotated[
         float, typer.Option(min=0.1, help="Seconds for which an endless stream is watched.")
     ] = 30.0,
@@ -82,7 +81,11 @@ def run_command(
     ] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option("--rule", "-r", help="Only rules that match, e.g. 'http.*'; may be repeated."),
+        typer.Option(
+            "--rule",
+            "-r",
+            help="Only rules that match: a name, an area, or e.g. '*.no-gap'; may be repeated.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Every random choice comes from it.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A broken SHOULD fails the run.")] = False,
@@ -100,27 +103,25 @@ def run_command(
 
     Writes report.html, results.json, junit.xml, summary.md and the histories.
     """
-    scenarios = tuple(each for each in SCENARIOS if _chosen(each.name, scenario))
-    rules = tuple(each for each in RULES if _chosen(each.name, rule))
-    if not scenarios:
-        raise Failure(
-            f"no scenario matches; there are: {', '.join(each.name for each in SCENARIOS)}", MISUSED
-        )
-    if not rules:
-        raise Failure("no rule matches; `sse-conformance rules` lists them", MISUSED)
-    try:
-        listed = load_known_failures(known_failures) if known_failures else ()
-    except KnownFailuresError as error:
-        raise Failure(str(error), MISUSED) from error
-    except OSError as error:
-        raise Failure(f"{known_failures}: {error.strerror}", MISUSED) from error
+    scenarios, rules = chosen_scenarios(scenario), chosen_rules(rule)
+    judged_together(scenarios, rules)
+    listed = _known_failures(known_failures)
+    watched = positive(duration) or 0.0
+    if toxiproxy is not None:
+        _check_url(toxiproxy)
     given = read_config(url, config)
     if given is not None:
+        needs_server(given)
         given = apply_request(given, header, method, data)
+    elif header or method or data is not None:
+        raise Failure(
+            "--header, --request and --data need a URL, or a configuration, to send them to", MISUSED
+        )
     histories = prepare(folder)
     with tempfile.TemporaryDirectory(prefix="sse-conformance-") as state:
         loaded = given or built_in(Path(state))
-        err.print(_announcement(loaded, url, len(scenarios)), highlight=False, markup=False)
+        what = visible(url if url is not None else loaded.source)
+        err.print(f"driving {what}: {plural(len(scenarios), 'scenario')}", highlight=False, markup=False)
         job = Job(
             loaded,
             scenarios,
@@ -128,7 +129,7 @@ def run_command(
             folder=folder,
             histories=histories,
             seed=seed,
-            duration=duration,
+            duration=watched,
             toxiproxy=toxiproxy,
             verify=not insecure,
         )
@@ -151,10 +152,25 @@ async def _interruptibly(job: Job) -> Run:
             return await do(job, told=told, stop=stop)
 
 
-def _announcement(loaded: Loaded, url: str | None, count: int) -> str:
-    what = url if url is not None else loaded.source
-    return f"driving {visible(what)}: {count} scenarios"
+def _known_failures(path: Path | None) -> tuple[KnownFailure, ...]:
+    if path is None:
+        return ()
+    try:
+        return load_known_failures(path)
+    except KnownFailuresError as error:
+        raise Failure(f"--known-failures {error}", MISUSED) from error
+    except OSError as error:
+        raise Failure(f"--known-failures {path}: {error.strerror}", MISUSED) from error
 
 
-def _chosen(name: str, patterns: Sequence[str] | None) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+def _check_url(toxiproxy: str) -> None:
+    try:
+        parts = urlsplit(toxiproxy)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Failure(
+            f"--toxiproxy {toxiproxy!r} is no URL; Toxiproxy's API is usually at http://127.0.0.1:8474",
+            MISUSED,
+        )

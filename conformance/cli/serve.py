@@ -6,7 +6,7 @@ from typing import Annotated
 import trio
 import typer
 
-from conformance.cli.common import MISUSED, Failure, err
+from conformance.cli.common import MISUSED, Failure, err, said
 from conformance.drive.outcome import first_of
 from conformance.reference.service import ServiceOptions, serve_reference
 
@@ -36,7 +36,9 @@ def serve_command(
         trio.run(_serve, host, port, ServiceOptions(state=state, token=token))
     except* (OSError, ValueError) as group:
         error = first_of(group)
-        raise Failure(f"cannot serve on {host}:{port}: {error}", MISUSED) from error
+        raise Failure(
+            f"cannot serve on {host}:{port}: {said(error)}. --port 0 takes a free port", MISUSED
+        ) from error
 
 
 async def _serve(host: str, port: int, options: ServiceOptions) -> None:

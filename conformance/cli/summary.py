@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from reports.outcome import Outcome, Status, headline, outcome, status
+from reports.outcome import Outcome, Status, headline, outcome, plural, status
 from reports.results import Case, Evidence, Results
 from reports.text import brief, instant, seconds, visible
 
@@ -20,39 +20,53 @@ _STYLES = {
     Status.NOT_APPLICABLE: ("-", "dim"),
 }
 _SHOWN_EVIDENCE = 3
-_WIDTH = 400  # characters of one piece of text that a peer sent
+_LONGEST = 400  # characters of one piece of text that a peer sent
 
 
 def print_summary(console: Console, results: Results, files: Iterable[str] = ()) -> None:
     """Print the assumptions, what broke and how to mend it, the counts, the headline, and where the files are."""
     for assumption in results.assumptions:
-        console.print(Text.assemble(("assumed  ", "cyan"), visible(assumption)))
+        show(console, Text.assemble(("assumed  ", "cyan"), visible(assumption)), indent=0, hang=9)
     for kind in (Status.FAIL, Status.STALE, Status.ERROR, Status.WARN):
         for rule, cases in _by_rule(case for case in results.cases if status(case) is kind):
             _print_rule(console, results, kind, rule, cases)
-    _print_reasons(console, [case for case in results.cases if status(case) is Status.INCONCLUSIVE])
-    if results.unlocks:
-        console.print("\nMore rules could be judged with these keys in the configuration:")
-        for line in results.unlocks:
-            console.print(Text(f"  {visible(line)}", style="dim"))
+    come_to = outcome(results)
+    if come_to is not Outcome.UNREACHED:  # else there is one reason for everything, and it stands at the end
+        _print_reasons(console, results, Status.INCONCLUSIVE)
+        if come_to is Outcome.NOTHING_JUDGED:
+            _print_reasons(console, results, Status.NOT_APPLICABLE)
+        _print_unlocks(console, results.unlocks)
     console.print()
     if results.cases:
         _print_counts(console, results)
-    good = outcome(results) is Outcome.CONFORMS
+    good = come_to is Outcome.CONFORMS
     console.print(Text(headline(results), style="bold green" if good else "bold red"))
     if results.unreached is not None:
-        console.print(Text(visible(results.unreached)))
+        for line in results.unreached.split("\n"):
+            show(console, Text(brief(visible(line), _LONGEST)), indent=0)
     for file in files:
-        console.print(Text(f"  {file}", style="dim"))
+        console.print(Text(f"  {visible(file)}", style="dim"))
+
+
+def show(console: Console, text: Text, *, indent: int, hang: int = 0) -> None:
+    """Print a paragraph: on a terminal wrapped to its width, `hang` columns deeper from the second line on; else
+    on one line, as grep and logs want it."""
+    if not console.is_terminal:
+        console.print(Text(" " * indent).append_text(text))
+        return
+    indent = min(indent, console.width // 10)  # a phone has 40 columns
+    lines = text.wrap(console, max(console.width - indent - hang, 20))
+    for number, line in enumerate(lines):
+        line.rstrip()
+        console.print(Text(" " * (indent + (hang if number else 0))).append_text(line))
 
 
 def _print_rule(console: Console, results: Results, kind: Status, rule: str, cases: Sequence[Case]) -> None:
     symbol, style = _STYLES[kind]
-    scenarios = ", ".join(case.scenario for case in cases)
+    scenarios = _few([case.scenario for case in cases])
     console.print()
-    console.print(
-        Text.assemble((f"{symbol} {kind.value:4}  ", style), (rule, "bold"), (f"  in {scenarios}", "dim"))
-    )
+    title = Text.assemble((f"{symbol} {kind.value:4}  ", style), (rule, "bold"), (f"  in {scenarios}", "dim"))
+    show(console, title, indent=0, hang=8)
     first = cases[0]
     if kind is Status.STALE:
         _indented(
@@ -71,16 +85,46 @@ def _print_rule(console: Console, results: Results, kind: Status, rule: str, cas
         _indented(console, f"mend: {info.mend}", style="green")
 
 
-def _print_reasons(console: Console, cases: Sequence[Case]) -> None:
+def _print_reasons(console: Console, results: Results, kind: Status) -> None:
+    """What could not be judged, a paragraph for each reason."""
     reasons: dict[str, list[Case]] = {}
-    for case in cases:
-        reasons.setdefault(case.reason, []).append(case)
+    for case in results.cases:
+        if status(case) is kind:
+            reasons.setdefault(case.reason, []).append(case)
     if reasons:
-        console.print("\nInconclusive:")
+        console.print(f"\n{kind.value.capitalize()}:")
     for reason, told in reasons.items():
-        rules = ", ".join(dict.fromkeys(case.rule for case in told))
-        scenarios = ", ".join(dict.fromkeys(case.scenario for case in told))
-        _indented(console, f"{reason}: {rules} in {scenarios}", style="cyan")
+        text = Text(f"{brief(visible(reason), _LONGEST)}: ", style=_STYLES[kind][1])
+        text.append(by_area(case.rule for case in told))
+        text.append(f" in {_few(list(dict.fromkeys(case.scenario for case in told)))}", style="dim")
+        show(console, text, indent=8)
+
+
+def _print_unlocks(console: Console, unlocks: Sequence[str]) -> None:
+    if unlocks:
+        console.print("\nMore rules could be judged with these keys in the configuration:")
+    for line in unlocks:
+        keys, _, rules = visible(line).partition(": ")
+        console.print(Text(f"  {keys}", style="cyan"))
+        show(console, Text(by_area(rules.split(", ")), style="dim"), indent=6)
+
+
+def by_area(rules: Iterable[str]) -> str:
+    """Names of rules, each area said once: `http.auth`, `order: increasing, no-gap`."""
+    areas: dict[str, dict[str, None]] = {}
+    for rule in rules:
+        area, _, name = rule.partition(".")
+        areas.setdefault(area, {})[name] = None
+    return "; ".join(
+        f"{area}: {', '.join(names)}" if len(names) > 1 else ".".join(filter(None, (area, *names)))
+        for area, names in areas.items()
+    )
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    """The names, those beyond the first few as a number."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:most])} and {more} more"
 
 
 def _print_counts(console: Console, results: Results) -> None:
@@ -92,14 +136,12 @@ def _print_counts(console: Console, results: Results) -> None:
         if count:
             symbol, style = _STYLES[kind]
             line.append(f"{symbol} {count} {kind.value}", style=style).append("   ")
-    console.print(line)
-    console.print(
-        Text(
-            f"{len(results.cases)} cases: {len(results.rules)} rules in {len(results.scenarios)} scenarios "
-            f"in {seconds(results.duration)}, seed {results.seed}",
-            style="dim",
-        )
+    show(console, line, indent=0)
+    counted = (
+        f"{plural(len(results.cases), 'case')}: {plural(len(results.rules), 'rule')} in "
+        f"{plural(len(results.scenarios), 'scenario')} in {seconds(results.duration)}, seed {results.seed}"
     )
+    show(console, Text(counted, style="dim"), indent=0)
 
 
 def _evidence(evidence: Evidence) -> str:
@@ -116,7 +158,7 @@ def _evidence(evidence: Evidence) -> str:
 
 def _indented(console: Console, text: str, style: str = "") -> None:
     if text:
-        console.print(Text(f"        {visible(brief(text, _WIDTH))}", style=style))
+        show(console, Text(brief(visible(text), _LONGEST), style=style), indent=8)
 
 
 def _by_rule(cases: Iterable[Case]) -> list[tuple[str, list[Case]]]:
