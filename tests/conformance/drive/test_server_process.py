@@ -1,0 +1,232 @@
+"""The server under test as a process: started, awaited, killed with its children, stopped, and what it said."""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import trio
+
+from conformance.config import Config, Expect, Limits, Target
+from conformance.drive.server_process import ServerError, ServerProcess
+from conformance.drive.target import TargetError, ready
+from fault_injection.network import SocketNetwork
+
+SERVER = """
+import http.server, os, subprocess, sys, time
+port, *words = sys.argv[1:]
+print("starting with", words, flush=True)
+if "child" in words:
+    escape = "os.setsid()" if "escapes" in words else "0"
+    code = f"import os, time; {escape}; print('child', os.getpid(), flush=True); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", code])
+if "stubborn" in words:
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "fails" in words:
+    for number in range(100):
+        print("line", number)
+    sys.exit("no database")
+if "sleeps" in words:
+    time.sleep(600)
+begun = time.monotonic()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        warm = "slow" not in words or time.monotonic() - begun > 0.5
+        self.send_response(200 if warm else 503)
+        self.end_headers()
+        while self.path == "/endless":
+            self.wfile.write(b"x" * 65536)
+http.server.ThreadingHTTPServer.daemon_threads = True
+http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server(
+    folder: Path,
+    *words: str,
+    port: int | None = None,
+    ready: str | None = None,
+    patience: float = 20,
+    stop: float = 5,
+) -> ServerProcess:
+    port = port or free_port()
+    script = folder / "server.py"
+    script.write_text(SERVER)
+    return ServerProcess(
+        [sys.executable, str(script), str(port), *words],
+        network=SocketNetwork(),
+        origin=f"http://127.0.0.1:{port}",
+        ready=ready,
+        log=folder / "server.log",
+        patience=patience,
+        stop_patience=stop,
+    )
+
+
+def said(folder: Path) -> str:
+    return (folder / "server.log").read_text()
+
+
+async def child_of(folder: Path) -> int:
+    with trio.fail_after(10):
+        while "child" not in said(folder).replace("with ['child'", ""):  # noqa: ASYNC110  (a file tells nobody)
+            await trio.sleep(0.02)
+    return int(said(folder).rpartition("child ")[2].split()[0])
+
+
+async def is_gone(pid: int) -> bool:
+    """Nobody, or a zombie that the init of a container has yet to reap; the system may take a moment."""
+    with trio.move_on_after(5):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+            await trio.sleep(0.02)
+        return True
+    return False
+
+
+async def test_it_runs_inside_the_block_and_nothing_of_it_is_left_after(tmp_path: Path) -> None:
+    process = server(tmp_path, "child")
+    async with process.running():
+        assert process.pid is not None
+        assert os.getsid(process.pid) == process.pid
+        child = await child_of(tmp_path)
+    assert await is_gone(process.pid)
+    assert await is_gone(child)
+
+
+async def test_it_is_ready_when_its_path_answers_below_500(tmp_path: Path) -> None:
+    process = server(tmp_path, "slow", ready="/healthz")
+    began = trio.current_time()
+    async with process.running():
+        assert trio.current_time() - began > 0.4
+
+
+async def test_a_ready_path_that_never_ends_is_ready_too(tmp_path: Path) -> None:
+    with trio.fail_after(15):
+        async with server(tmp_path, ready="/endless").running():
+            pass
+
+
+@pytest.mark.parametrize("words", [("child",), ("child", "escapes")])
+async def test_killed_it_is_gone_with_its_children_and_can_be_started_again(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    process = server(tmp_path, *words)
+    async with process.running():
+        first, child = process.pid, await child_of(tmp_path)
+        assert first is not None
+        await process.kill()
+        assert await is_gone(first)
+        assert await is_gone(child)
+        await process.start()
+        assert process.pid != first
+        assert said(tmp_path).count("starting") == 2
+
+
+async def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> None:
+    process = server(tmp_path, "stubborn", "child", stop=0.3)
+    async with process.running():
+        pid, child = process.pid, await child_of(tmp_path)
+        began = trio.current_time()
+    assert pid is not None
+    assert trio.current_time() - began >= 0.3
+    assert await is_gone(pid)
+    assert await is_gone(child)
+
+
+async def test_a_start_that_fails_shows_the_last_lines(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("of a run before\n" * 5)
+    with pytest.raises(ServerError) as caught:
+        await server(tmp_path, "fails").start()
+    message = str(caught.value)
+    assert message.startswith("the server exited with code 1 before it was ready; it printed:\n")
+    assert "no database" in message
+    assert "line 99" in message
+    assert "line 50" not in message
+    assert "of a run before" not in message
+
+
+async def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
+    process = server(tmp_path, "sleeps", patience=0.5)
+    with pytest.raises(
+        ServerError, match=r"not ready within 0.5 s; it printed:\n  starting with \['sleeps'\]"
+    ):
+        async with process.running():
+            pytest.fail("it is not ready")
+    assert process.pid is not None
+    assert await is_gone(process.pid)
+
+
+async def test_a_command_that_does_not_exist(tmp_path: Path) -> None:
+    process = ServerProcess(
+        ["/no/such/program"],
+        network=SocketNetwork(),
+        origin=f"http://127.0.0.1:{free_port()}",
+        ready=None,
+        log=tmp_path / "log",
+        patience=1,
+        stop_patience=1,
+    )
+    with pytest.raises(ServerError, match="could not be started: /no/such/program: No such file"):
+        async with process.running():
+            pytest.fail("it did not start")
+
+
+async def test_somebody_else_on_the_port_is_not_taken_for_the_server(tmp_path: Path) -> None:
+    async with server(tmp_path).running():
+        pass
+    other = await SocketNetwork().listen()
+    with pytest.raises(ServerError, match=r"something else listens at http://127\.0\.0\.1:"):
+        await server(tmp_path, port=other.address[1]).start()
+    await other.aclose()
+
+
+async def test_cancelled_while_it_starts_it_is_stopped(tmp_path: Path) -> None:
+    process = server(tmp_path, "sleeps")
+    with trio.move_on_after(1):
+        async with process.running():
+            pytest.fail("it is not ready")
+    assert process.pid is not None
+    assert await is_gone(process.pid)
+
+
+@asynccontextmanager
+async def made_ready(tmp_path: Path, target: Target) -> AsyncIterator[str]:
+    config = Config(target=target, limits=Limits(connect=1, shutdown=5), expect=Expect())
+    async with ready(config, SocketNetwork(), log=tmp_path / "server.log") as found:
+        yield found.origin
+
+
+async def test_a_target_with_a_command_gets_a_free_port(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(SERVER)
+    command = (sys.executable, str(tmp_path / "server.py"), "{port}")
+    async with (
+        made_ready(tmp_path, Target(command=command)) as one,
+        made_ready(tmp_path, Target(command=command)) as two,
+    ):
+        assert one != two
+
+
+async def test_a_target_that_nobody_serves_is_said_with_what_to_do(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(
+        TargetError, match=r"refused the connection: nobody listens there\. Is the server running"
+    ):
+        async with made_ready(tmp_path, Target(url=url)):
+            pytest.fail("nobody is there")
+
+
+async def test_a_host_that_does_not_exist_is_said(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"no-such-host\.invalid:80 (cannot be reached|did not answer)"):
+        async with made_ready(tmp_path, Target(url="http://no-such-host.invalid/")):
+            pytest.fail("nobody is there")
