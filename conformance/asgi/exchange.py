@@ -27,6 +27,10 @@ class Broken(Exception):
     """The application ended without a whole response."""
 
 
+class Cut(Exception):
+    """The connection is to be cut here."""
+
+
 class Exchange:
     """One request, one response, one call of the application.
 
@@ -70,6 +74,7 @@ class Exchange:
         self._room: AnyEvent | None = None
         self._something = trio.Event()  # for the server: there is a part, or an end
         self._returned = False
+        self.cut = False  # the connection is reset once what was sent before is written
 
     # The application's side.
 
@@ -120,8 +125,7 @@ class Exchange:
         choice = self._moments.at(boundary)
         self._crossed.add(boundary.name)
         if choice.cut:
-            self.client_left()
-            self.abort()
+            self._cut()
         if self.gone and boundary.name == self._until:
             self.tell()
         if choice.delay is not None:
@@ -136,6 +140,16 @@ class Exchange:
         if isinstance(error, asyncio.CancelledError):
             return self.given_up
         return isinstance(error, trio.Cancelled | KeyboardInterrupt)
+
+    def _cut(self) -> None:
+        if self.gone:  # the response is over, or the client was quicker
+            self.abort()
+            return
+        sent = list(self._waiting)
+        self.client_left()
+        self._waiting.extend(sent)
+        self.cut = True
+        self._something.set()
 
     def _put(self, part: Part) -> None:
         if isinstance(part, Piece):
@@ -157,15 +171,17 @@ class Exchange:
     # The server's side.
 
     async def next_part(self) -> Part:
-        """The next part of the response. Raises `Broken` where the application ended without."""
+        """The next part of the response. Raises `Broken` where the application ended without, and `Cut`."""
         while not self._waiting:
+            if self.cut:
+                raise Cut
             if self._returned:
                 raise Broken
             self._something = trio.Event()
             await self._something.wait()
         part = self._waiting.popleft()
         if isinstance(part, Piece):
-            self._waiting_bytes -= len(part.data)
+            self._waiting_bytes = max(0, self._waiting_bytes - len(part.data))
             if self._room is not None and self._waiting_bytes <= _LOW_WATER:
                 self._make_room()
         return part

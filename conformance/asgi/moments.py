@@ -39,7 +39,8 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `delay`: seconds that the crossing takes; 0 lets the other runnable tasks go first; None: no waiting beyond
     what the flavour does by itself (asyncio: none, as uvicorn's `send` and `receive` do not yield while there is
-    room; trio: a checkpoint). `cut`: the connection is reset here, before the delay.
+    room; trio: a checkpoint). `cut`: the connection is reset here, before the delay; the client gets what was sent
+    before it, and the application can know.
     """
 
     delay: float | None = None

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from conformance.asgi.errors import Errors
-from conformance.asgi.exchange import Broken, Exchange
+from conformance.asgi.exchange import Broken, Cut, Exchange
 from conformance.asgi.flavours import Flavour, FlavourName, Running, open_flavour
 from conformance.asgi.left_behind import LeftBehind
 from conformance.asgi.lifespan import Lifespan
@@ -119,9 +119,14 @@ class Subject:
                 await respond.send(part.data)
                 if part.last:
                     await respond.finish()
+                    if exchange.cut:
+                        respond.abort()
                     return
         except h11.LocalProtocolError as error:  # a head or a length that cannot be
             self._note(exchange, error, f"not HTTP: {error}")
+        except Cut:
+            respond.abort()
+            return
         except Broken:
             pass
         if started:

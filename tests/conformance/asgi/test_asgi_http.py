@@ -242,3 +242,23 @@ async def test_a_slow_client_holds_send_back() -> None:
         connection.reset()
         await trio.sleep(1)
         assert app.sent == 1000
+
+
+@in_virtual_time
+async def test_a_busy_application_starves_nobody() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await head(send)
+        await body(send, b"begun", more=True)
+        await receive()
+        gone = asyncio.create_task(wait(receive))
+        while not gone.done():  # noqa: ASYNC110  (that is what it is about)
+            await asyncio.sleep(0)
+
+    async def wait(receive: Receive) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+
+    network = VirtualNetwork()
+    async with open_asgi(app, network) as subject:
+        await get(network, subject, until=b"begun")
+    assert subject.left_behind() == ()

@@ -87,7 +87,9 @@ def test_tasks_that_end_by_themselves_are_nothing() -> None:
         kept.append(asyncio.create_task(asyncio.sleep(0.5)))
         await answer(send)
 
-    assert left_by(app, stay=0) == ()
+    assert left_by(app, stay=0.1) == ()
+    assert kept[0].done()
+    assert not kept[0].cancelled()
 
 
 def test_a_task_that_cannot_be_cancelled_holds_nobody_up() -> None:
@@ -161,6 +163,24 @@ def test_a_call_that_does_not_notice_the_disconnect(flavour: FlavourName) -> Non
     assert left == LeftBehind(
         "call", "GET / (exchange 0)", detail="did not return within 7 s of the end of its response"
     )
+
+
+def test_a_call_is_given_up_before_the_lifespan_ends() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            kept.append((await receive())["type"])
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            try:
+                await forever()
+            finally:
+                kept.append("cancelled")
+
+    (left,) = left_by(app)
+    assert left.kind == "call"
+    assert kept == ["cancelled", "lifespan.shutdown"]
 
 
 def test_a_system_task_of_trio() -> None:

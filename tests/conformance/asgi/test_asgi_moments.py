@@ -97,6 +97,32 @@ def test_from_2_4_on_the_next_send_raises(name: str, flavour: FlavourName) -> No
     assert moments.crossed == QUIET[: QUIET.index(last) + 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("0.call", b""), ("0.send.1.before", b"HTTP/1.1 200"), ("0.receive.0.before", b"data: 1")],
+)
+def test_a_cut_is_a_reset_to_the_client(name: str, seen: bytes) -> None:
+    async def main() -> bytes:
+        network = VirtualNetwork()
+        async with open_asgi(Teller(), network, moments=Plan({name: Choice(1.0, cut=True)})) as subject:
+            connection = await network.connect(*subject.address)
+            await connection.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            received = b""
+            try:
+                while data := await connection.receive_some():
+                    received += data
+            except trio.BrokenResourceError:
+                received += b"reset"
+            assert trio.current_time() < 1, "before the delay"
+            return received
+
+    received = virtually(main)
+    assert received.endswith(b"reset")
+    assert seen in received
+    assert (b"data: 1" in received) is (b"data: 1" in seen)
+    assert b"data: 2" not in received
+
+
 class Waiter:
     """Sends events and waits at the same time to learn of the disconnect; notes what it had sent by then."""
 
