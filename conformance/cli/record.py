@@ -187,18 +187,17 @@ async def _watch(stage: Stage, monitor: Monitor, watched: float, stop: trio.Even
         announce()
         monitor.heard(parsed, role)
 
-    async with stage.subscribe(heard=heard, watch=watched) as a:
-        async with trio.open_nursery() as nursery:
+    async with stage.subscribe(heard=heard, watch=watched) as a, trio.open_nursery() as nursery:
 
-            async def leave() -> None:
-                await stop.wait()
-                await a.drop()
+        async def leave() -> None:
+            await stop.wait()
+            await a.drop()
 
-            nursery.start_soon(leave)
-            if await a.head():
-                announce()
-            await a.finished()
-            nursery.cancel_scope.cancel()
+        nursery.start_soon(leave)
+        if await a.head():
+            announce()
+        await a.finished()
+        nursery.cancel_scope.cancel()
 
 
 def _patient(limits: Limits, watched: float) -> Limits:
