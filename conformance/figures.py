@@ -115,7 +115,7 @@ def _largest_burst(history: History, clock: Clock, live: Sequence[Stamped]) -> d
     found = [
         burst
         for own in _by(live, lambda stamp: stamp.stream.name).values()
-        for burst in bursts(own, _arrival, history.terms.limits.delivery, clock.resolution)
+        for burst in bursts(own, _arrival, history.terms.limits.delivery, doubt=clock.resolution)
     ]
     if not found:
         return {}

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -15,6 +16,7 @@ from conformance.drive.links import open_link
 from conformance.drive.outcome import described, first_of
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
+from conformance.drive.stalls import watching_for_stalls
 from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
 from conformance.scenarios.scenario import Scenario
 from conformance.transport import address_of
@@ -128,6 +130,7 @@ async def _driven(
                     dialect=dialect,
                     toxiproxy=setting.toxiproxy,
                 ) as route,
+                watching_for_stalls(recorder) if setting.clock == "real" else nullcontext(),
                 trio.open_nursery() as nursery,
             ):
                 await scenario.drive(

@@ -7,7 +7,8 @@ from itertools import pairwise
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import Identity, excerpt, identified, label, listed, told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
-from conformance.rules.streams import nothing_to_read, pairs, readable, resumes, room
+from conformance.rules.stalls import room
+from conformance.rules.streams import nothing_to_read, pairs, readable, resumes
 from reports.results import Finding
 
 _SAME_MOMENT = 0.25  # seconds: what arrived so shortly before the other one's end may have missed it by right

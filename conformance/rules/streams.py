@@ -78,8 +78,3 @@ def from_the_beginning(history: History, stream: Exchange) -> bool:
         or any(event.left_server <= asked for event in each.all_events)
         for each in earlier
     )
-
-
-def room(history: History) -> float:
-    """Seconds that a busy machine may take for nothing; in virtual time nothing takes any."""
-    return 0.3 if history.began.clock == "real" else 0.0

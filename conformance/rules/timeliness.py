@@ -17,7 +17,8 @@ from conformance.rules.rule import (
     settle,
 )
 from conformance.rules.scopes import READING
-from conformance.rules.streams import from_the_beginning, nothing_to_read, readable, resumes, room
+from conformance.rules.stalls import room, steady
+from conformance.rules.streams import from_the_beginning, nothing_to_read, readable, resumes
 from conformance.rules.timeliness_bursts import no_burst
 from conformance.rules.timeliness_clock import knows, left_server
 from conformance.rules.timeliness_delivery import AUTHORING, delivery, not_held_by_one
@@ -39,6 +40,7 @@ _OR_SO = 1.2  # a timer of 15 s is late by a little, and that is no fault
     scenarios=tuple(name for name in READING if name != "long-silence"),
     timing=True,
 )
+@steady
 def first_event(history: History) -> Judgement:
     streams = readable(history)
     if not streams:
@@ -122,6 +124,7 @@ def _late(stream: Exchange, first: EventArrival | None, waited: float, limit: fl
     scenarios=READING,
     timing=True,
 )
+@steady
 def heartbeat(history: History) -> Judgement:
     streams = readable(history)
     if not streams:

@@ -12,7 +12,8 @@ from conformance.history import Arrival, Exchange, History
 from conformance.rules.order_content import excerpt, told
 from conformance.rules.rule import Judgement, broken, conforms, evidence_at, inconclusive, rule
 from conformance.rules.scopes import READING
-from conformance.rules.streams import from_the_beginning, nothing_to_read, readable, room
+from conformance.rules.stalls import room, steady
+from conformance.rules.streams import from_the_beginning, nothing_to_read, readable
 from conformance.rules.timeliness_buffers import (
     FEWEST,
     PAUSE,
@@ -39,6 +40,7 @@ from conformance.rules.timeliness_delivery import AUTHORING
 from reports.results import Finding
 
 _MOST = 0.8  # of a stream: so much of it at once is all of it
+_QUICK = 0.2  # seconds: a stream that is over so soon shows no burst on a machine that may stall
 _FASTER = 5  # times faster than they were made do events come in a burst
 
 
@@ -52,13 +54,18 @@ class Burst:
 
 
 def bursts(
-    live: Sequence[Stamped], moment: Callable[[Arrival], float], limit: float, doubt: float = 0.0
+    live: Sequence[Stamped],
+    moment: Callable[[Arrival], float],
+    limit: float,
+    *,
+    doubt: float = 0.0,
+    pause: float = PAUSE,
 ) -> list[Burst]:
     """The bursts among the live events of one connection.
 
-    Events are one if they were made over more than `limit` seconds, or are all that the stream has, and came at
-    once. `moment` says which moment counts: when an event left the server, or when it arrived. Timestamps may be
-    wrong by `doubt`; negative, it gives what might be a burst.
+    Events are one if they came at once and were made over more than `limit` seconds, or over `pause` seconds and
+    they are all that the stream has. `moment` says which moment counts: when an event left the server, or when it
+    arrived. Timestamps may be wrong by `doubt`; negative, it gives what might be a burst.
     """
     found: list[Burst] = []
     span = live[-1].made - live[0].made if live else 0.0
@@ -72,7 +79,7 @@ def bursts(
             group[-1] is live[-1]
             and len(group) > FEWEST
             and len(group) >= _MOST * len(live)
-            and made >= max(PAUSE, _MOST * span - abs(doubt))
+            and made >= max(pause, _MOST * span - abs(doubt))
         )
         if made > limit or is_all:
             found.append(Burst(tuple(group), over, came))
@@ -103,6 +110,7 @@ def _together(live: Sequence[Stamped], moment: Callable[[Arrival], float]) -> It
     scenarios=READING,
     timing=True,
 )
+@steady
 def no_burst(history: History) -> Judgement:
     streams = readable(history)
     if not streams:
@@ -121,15 +129,16 @@ def _by_timestamps(history: History, clock: Clock, live: Sequence[Stamped]) -> J
     if not known:
         return inconclusive("the link delays on purpose, and did not tell when events reached it")
     limit = history.terms.limits.delivery + room(history)
+    pause = max(PAUSE, room(history) + _QUICK)
     by_stream: dict[str, list[Stamped]] = {}
     for stamp in known:
         by_stream.setdefault(stamp.stream.name, []).append(stamp)
     findings: list[Finding] = []
     possible = 0
     for own in by_stream.values():
-        certain = bursts(own, _left_server, limit, clock.resolution)
+        certain = bursts(own, _left_server, limit, doubt=clock.resolution, pause=pause)
         findings += [_burst(history, own, burst) for burst in certain]
-        possible += len(bursts(own, _left_server, limit, -clock.resolution))
+        possible += len(bursts(own, _left_server, limit, doubt=-clock.resolution, pause=pause))
     if findings:
         return broken(findings)
     if possible:

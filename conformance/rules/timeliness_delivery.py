@@ -17,7 +17,8 @@ from conformance.rules.rule import (
     rule,
 )
 from conformance.rules.scopes import READING
-from conformance.rules.streams import nothing_to_read, readable, room
+from conformance.rules.stalls import room, steady
+from conformance.rules.streams import nothing_to_read, readable
 from conformance.rules.timeliness_clock import (
     INSTANT,
     Clock,
@@ -38,6 +39,7 @@ _CLOSED_LATE = (
 )
 _SAMPLE = 200  # pairs of events to judge by; more tell nothing new
 _FEWEST = 3  # pairs of events to judge by
+_ENOUGH = 5  # events that came when the next one was made: fewer may be a machine that stalls
 _WAITS, _PROMPT = 0.7, 0.3  # of the gap to the next event
 _NEARLY_ALL, _SOME = 0.8, 0.3  # of the events
 
@@ -55,6 +57,7 @@ _NEARLY_ALL, _SOME = 0.8, 0.3  # of the events
     needs=("dialect.timestamp",),
     timing=True,
 )
+@steady
 def delivery(history: History) -> Judgement:
     streams = readable(history)
     if not streams:
@@ -132,6 +135,7 @@ def _late(
     scenarios=READING,
     timing=True,
 )
+@steady
 def not_held_by_one(history: History) -> Judgement:
     streams = readable(history)
     if not streams:
@@ -154,16 +158,17 @@ def not_held_by_one(history: History) -> Judgement:
         return inconclusive(f"fewer than {_FEWEST} live events were followed by another one after {_GAP:g} s")
     waiting = _waiting(clock, apart)
     slope = _slope([(gap, clock.lag(stamp)) for stamp, gap in followed])
-    if slope is not None and slope >= _WAITS and waiting >= _NEARLY_ALL * len(apart):
+    nearly_all = waiting >= max(_ENOUGH, _NEARLY_ALL * len(apart))
+    if slope is not None and slope >= _WAITS and nearly_all:
         return broken([_held(clock, apart)])
     prompt = sum(clock.lag(stamp) <= _PROMPT * gap for stamp, gap in apart) if clock.one else 0
-    in_doubt = clock.one and waiting > _SOME * len(apart)
-    if not in_doubt and (prompt >= _SOME * len(apart) or (slope is not None and slope <= _PROMPT)):
+    some = _SOME * len(apart)
+    if (slope is not None and slope <= _PROMPT) or (prompt >= some >= waiting):
         return conforms(len(apart), "live events that were followed by another one only later")
     return inconclusive(
         f"{waiting} of {len(apart)} events came about when the next one was made, which may be chance: events that "
         "are made at one pace, and late by one gap, cannot be told from events that wait"
-        if waiting > _SOME * len(apart)
+        if waiting > some
         else "the lags of the events vary too much"
     )
 

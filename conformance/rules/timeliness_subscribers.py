@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import excerpt, identified, label
 from conformance.rules.rule import Judgement, broken, conforms, evidence_at, inconclusive, rule
-from conformance.rules.streams import nothing_to_read, pairs, readable, room
+from conformance.rules.stalls import room, steady
+from conformance.rules.streams import nothing_to_read, pairs, readable
 from conformance.rules.timeliness_clock import delays
 from conformance.rules.timeliness_delivery import AUTHORING
 from reports.results import Finding
@@ -70,6 +71,7 @@ def _lag(first: EventArrival, second: EventArrival) -> Lag:
     needs=("expect.shared",),
     timing=True,
 )
+@steady
 def subscribers_agree(history: History) -> Judgement:
     streams = readable(history)
     if not streams:

@@ -190,6 +190,11 @@ def test_what_comes_in_another_order_is_not_missing() -> None:
     assert judged(no_gap, of([1, 2, 4, 3, 5, 6])).verdict == "conforms"
 
 
+def test_what_came_in_another_order_than_on_another_connection_is_not_missing() -> None:
+    both = of([1, 2, 4, 3, 5]), of([1, 2, 3, 4, 5], name="b")
+    assert judged(no_gap, *both, terms=SHARED).verdict == "conforms", "the order is order.increasing's"
+
+
 def test_a_cut_is_no_gap() -> None:
     resumed = of([6, 7, 8], name="a-2", at=1.0, sent=[("last-event-id", "3")])
     assert judged(no_gap, of([1, 2, 3], how="reset"), resumed).verdict == "conforms", (
@@ -226,6 +231,12 @@ def test_an_id_need_not_name_an_event_where_nobody_resumes() -> None:
         judgement = judged(rule, of([1, 1, 1]), terms=terms(Dialect()))
         assert judgement.verdict == "not-applicable"
         assert "expect.resumable" in judgement.reason
+
+
+def test_an_empty_id_names_nothing() -> None:
+    reset = [(0.1, b"id\ndata: again\n\n"), (0.2, b"id\ndata: again\n\n"), (0.3, event(1))]
+    held = terms(Dialect(), Expect(resumable=True))
+    assert judged(no_duplicate, stream(reset), terms=held).reason == "1 events"
 
 
 def test_heartbeats_may_repeat_the_last_id() -> None:
@@ -270,6 +281,11 @@ def test_a_second_delivery_may_be_stamped_anew() -> None:
     first = stream([(0.1, stamped("2025-11-04T00:57:05Z"))])
     late = stream([(1.0, stamped("2025-11-04T00:58:05Z"))], name="b", at=1.0)
     assert judged(unique_ids, first, late, terms=SHARED).verdict == "conforms"
+
+
+def test_one_detail_that_another_delivery_changes_is_no_other_event() -> None:
+    again = stream([(1.0, event(2, "step 2, again"))], name="b", at=1.0)
+    assert judged(unique_ids, of([1, 2, 3]), again, terms=SHARED).verdict == "conforms"
 
 
 def test_another_type_is_another_event() -> None:
@@ -343,6 +359,10 @@ def test_what_is_told_to_each_in_other_words_is_not_missing() -> None:
     here = [(0.1, event(1)), (0.2, event(2, "you are one of 1")), (0.3, event(3))]
     there = [(0.1, event(1)), (0.2, event(2, "you are one of 2")), (0.3, event(3))]
     assert agreed(stream(here), stream(there, name="b")).reason == "2 events in common"
+    said = [(0.1, event(1)), (0.2, event(2, "bye, one of 1"))]
+    to_other = [(0.1, event(1)), (0.2, event(2, "bye, one of 2"))]
+    left = stream(said, ended=2.0), stream(to_other, name="b", ended=2.0)
+    assert agreed(*left).reason == "1 events in common"
 
 
 def test_words_that_come_again_and_again_do_not_confuse() -> None:

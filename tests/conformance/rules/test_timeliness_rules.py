@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from made_up import EVENT_STREAM, TASK, TYPED, WALL, answered, made_up, stream, 
 from conformance.config import Expect, Limits
 from conformance.dialect import Dialect, Matcher
 from conformance.history import History, Record, Terms
+from conformance.history.stalls import stall_mark
 from conformance.rules import Judgement
 from conformance.rules.rule import Rule
 from conformance.rules.timeliness import RULES, first_event, heartbeat
@@ -106,6 +108,8 @@ def test_a_late_subscriber_may_have_to_wait_unless_all_is_replayed() -> None:
     resumed = stream([(5.0, event(5.0, 2))], name="a-2", at=1.0, sent=[("last-event-id", "1")])
     assert judged(first_event, early, resumed, terms=replaying).verdict == "conforms"
     assert judged(first_event, resumed).verdict == "not-applicable"
+    alone = stream([(5.0, event(5.0, 2))], name="b", at=1.0, sent=[("last-event-id", "1")], names={})
+    assert judged(first_event, alone).verdict == "not-applicable"
 
 
 def test_the_link_answers_for_what_it_holds() -> None:
@@ -286,24 +290,43 @@ def test_a_slow_network_tears_at_unequal_distances() -> None:
     assert judged(no_burst, stream(pieces), terms=UNTIMED).verdict == "inconclusive"
 
 
+def in_blocks(size: int, at: float) -> list[Sent]:
+    """All deltas in blocks of one size, a millisecond apart."""
+    return blocks(DELTAS, size, [at + 0.001 * index for index in range(-(-len(DELTAS) // size))])
+
+
 def test_a_stream_that_comes_at_its_end_in_equal_blocks() -> None:
-    at_once = blocks(DELTAS, 2048, [5.0 + 0.001 * index for index in range(-(-len(DELTAS) // 2048))])
-    judgement = judged(no_burst, stream(at_once, ended=5.01), terms=UNTIMED)
+    judgement = judged(no_burst, stream(in_blocks(2048, 5.0), ended=5.01), terms=UNTIMED)
     assert judgement.verdict == "broken"
     assert "after 5.000 s of silence" in judgement.reason
     assert "about 2048 bytes" in judgement.reason
 
 
+def test_a_late_subscriber_gets_what_there_is_at_once() -> None:
+    early = stream([(1.0, typed("delta"))], how="watched", ended=20.0)
+    late = stream(in_blocks(2048, 15.0), name="late", at=10.0, ended=15.01)
+    assert judged(no_burst, early, late, terms=UNTIMED).verdict == "inconclusive"
+
+
+def test_padding_of_half_a_buffer_makes_no_burst() -> None:
+    pairs = b"".join(typed("delta", str(index)) + encode_comment(" " * 1900) for index in range(12))
+    assert (
+        judged(no_burst, stream(blocks(pairs, 4096, [1.0, 2, 3, 4, 5, 6])), terms=UNTIMED).verdict
+        == "conforms"
+    )
+
+
 @pytest.mark.parametrize(
     ("pieces", "how", "ended"),
     [
-        (blocks(DELTAS, 2048, [0.1, 0.101, 0.102, 0.103]), "complete", 0.11),  # no silence: a fast producer
-        (blocks(DELTAS, 2048, [5.0, 5.001, 5.002, 5.003]), "watched", 9.0),  # not its end
-        (blocks(DELTAS, 1448, [5.0, 5.001, 5.002, 5.003]), "complete", 5.01),  # packets of the network
+        (in_blocks(2048, 0.1), "complete", 0.11),  # no silence: a fast producer
+        (in_blocks(2048, 5.0), "watched", 5.01),  # not its end
+        (in_blocks(2048, 5.0), "complete", 9.0),  # not at its end
+        (in_blocks(1448, 5.0), "complete", 5.01),  # packets of the network
         ([(5.0, DELTAS)], "complete", 5.01),  # one piece: one write
         ([(5.0, typed("delta", str(index))) for index in range(9)], "complete", 5.01),
     ],
-    ids=["fast", "not-the-end", "packets", "one-write", "many-writes"],
+    ids=["fast", "not-the-end", "not-at-the-end", "packets", "one-write", "many-writes"],
 )
 def test_what_a_fast_producer_does_too_is_no_burst(pieces: list[Sent], how: str, ended: float) -> None:
     history = made_up(stream(pieces, how=how, ended=ended), terms=UNTIMED)  # type: ignore[arg-type]  # a How
@@ -317,6 +340,8 @@ def test_heartbeats_that_come_together_were_held() -> None:
     assert "3 heartbeats came at once" in (
         judged(no_burst, stream([(45.0, beats + typed("done"))]), terms=UNTIMED).reason
     )
+    quick = [(time, typed("delta", str(time))) for time in (0.1, 0.2, 0.3)] + [(0.4, beats)]
+    assert judged(no_burst, stream(quick), terms=UNTIMED).verdict == "conforms", "nothing was silent before"
     spread = [(15.0 * index, encode_comment(" beat")) for index in (1, 2, 3)]
     assert judged(no_burst, stream(spread), terms=UNTIMED).verdict == "inconclusive"
     padding = (encode_comment(" " * 2048) + typed("delta")) * 3
@@ -339,18 +364,18 @@ def test_events_that_come_one_by_one() -> None:
 
 
 def test_events_that_wait_for_the_next_one() -> None:
-    made = [0.5, 1.0, 1.2, 2.0, 2.1, 3.0]
-    held = live([*zip(made, [*made[1:], 3.0], strict=True)])
+    made = [0.503, 1.011, 1.207, 2.019, 2.111, 3.013, 3.501]
+    held = live([*zip(made, [*made[1:], 3.501], strict=True)])
     judgement = judged(not_held_by_one, held)
     assert judgement.verdict == "broken"
-    assert "the next one was made 0.900 s after it" in judgement.reason
+    assert "the next one was made 0.902 s after it" in judgement.reason
     assert judged(not_held_by_one, held, clock="real", target=REMOTE).verdict == "broken"
     assert judged(not_held_by_one, live([(time, time) for time in made])).verdict == "conforms"
 
 
 def test_another_clock_hides_no_waiting() -> None:
-    made = [0.5, 1.0, 1.2, 2.0, 2.1, 3.0]
-    held = live([(time - 50, after) for time, after in zip(made, [*made[1:], 3.0], strict=True)])
+    made = [0.503, 1.011, 1.207, 2.019, 2.111, 3.013, 3.501]
+    held = live([(time - 50, after) for time, after in zip(made, [*made[1:], 3.501], strict=True)])
     assert judged(not_held_by_one, held, clock="real", target=REMOTE).verdict == "broken"
     prompt = live([(time + 50, time) for time in made])
     assert judged(not_held_by_one, prompt, clock="real", target=REMOTE).verdict == "conforms"
@@ -365,13 +390,26 @@ def test_an_even_pace_hides_it_where_clocks_may_differ() -> None:
 
 
 def test_a_constant_lag_is_no_waiting() -> None:
-    made = [0.5, 1.0, 1.2, 2.0, 2.1, 3.0]
+    made = [0.503, 1.011, 1.207, 2.019, 2.111, 3.013, 3.501]
     assert judged(not_held_by_one, live([(time, time + 0.4) for time in made])).verdict == "conforms"
 
 
 def test_a_burst_is_no_waiting() -> None:
     burst = live([(0.1 * index, 0.9) for index in range(1, 9)])
     assert judged(not_held_by_one, burst).verdict == "inconclusive"
+
+
+def test_every_second_event_that_waits_is_in_doubt() -> None:
+    in_pairs = live([(index, index + index % 2) for index in range(1, 11)])
+    assert judged(not_held_by_one, in_pairs).verdict == "inconclusive"
+
+
+def test_lags_that_only_grow_with_the_gaps_are_no_waiting() -> None:
+    made = [0.503, 0.801, 1.303, 1.702, 2.304, 2.651, 3.103]
+    grown = [(time, time + 1.4 * (after - time)) for time, after in pairwise(made)]
+    assert judged(not_held_by_one, live(grown)).verdict == "inconclusive"
+    few = live([(1.011, 2.019), (2.019, 2.111), (2.111, 3.013), (3.013, 3.013)])
+    assert judged(not_held_by_one, few).verdict == "inconclusive", "three may be a stall"
 
 
 def test_too_few_events_show_nothing() -> None:
@@ -457,6 +495,19 @@ def test_after_the_completion_a_stream_may_be_silent() -> None:
     assert judged(heartbeat, stream(done, how="timeout", ended=9.0)).verdict == "not-applicable"
     endless = terms(TASK, Expect(terminates=False), Limits(silence=3))
     assert judged(heartbeat, stream(done, how="watched", ended=9.0), terms=endless).verdict == "broken"
+
+
+def test_behind_a_link_nobody_saw_when_the_response_began_and_ended() -> None:
+    plan = Plan((Buffer(size=4096),))
+    beat = [(4.0, encode_comment(" beat"))]
+    behind = stream(beat, relayed=beat, how="watched", ended=9.0)
+    assert judged(heartbeat, behind, plan=plan).verdict == "not-applicable"
+    assert judged(heartbeat, stream(beat, how="watched", ended=9.0)).verdict == "broken"
+
+
+def test_heartbeats_after_the_completion_need_not_come() -> None:
+    done = [(1.0, event(1, 1, type="complete")), (9.0, encode_comment(" still here"))]
+    assert judged(heartbeat, stream(done, ended=9.0)).verdict == "not-applicable"
 
 
 def test_what_counts_as_a_heartbeat() -> None:
@@ -579,27 +630,36 @@ def test_responses_that_are_no_event_stream_are_not_judged(rule: Rule) -> None:
     assert rule.timing
 
 
-LAGS = st.lists(st.floats(min_value=0.0, max_value=0.2), min_size=3, max_size=12)
+LAGS = st.lists(st.floats(min_value=0.0, max_value=0.005), min_size=3, max_size=12)
+STALLS = st.dictionaries(
+    st.integers(min_value=0, max_value=11), st.floats(min_value=0.0, max_value=0.2), max_size=4
+)
 GAPS = st.lists(st.floats(min_value=0.0, max_value=2.0), min_size=3, max_size=12)
 
 
 @given(
     lags=LAGS,
+    stalls=STALLS,
     gaps=GAPS,
     skew=st.floats(min_value=-100_000, max_value=100_000),
     remote=st.booleans(),
     digits=st.sampled_from([0, 3, 6]),
 )
 def test_no_clock_and_no_stall_makes_a_prompt_server_guilty(
-    lags: list[float], gaps: list[float], skew: float, remote: bool, digits: int
+    lags: list[float],
+    stalls: dict[int, float],
+    gaps: list[float],
+    skew: float,
+    remote: bool,
+    digits: int,
 ) -> None:
-    """Stalls of 0.2 s at any event, a server's clock that is wrong by anything, coarse timestamps."""
+    """Stalls of 0.2 s at any four events, a server's clock that is wrong by anything, coarse timestamps."""
     pieces: list[Sent] = []
     made = arrived = 0.0
     timespec = {0: "seconds", 3: "milliseconds", 6: "microseconds"}[digits]
     for index, (lag, gap) in enumerate(zip(lags, gaps, strict=False), 1):
         made += gap
-        arrived = max(arrived, made + lag)
+        arrived = max(arrived, made + lag + stalls.get(index - 1, 0.0))
         says = datetime.fromtimestamp(WALL + made + (skew if remote else 0.0), UTC).isoformat(
             timespec=timespec
         )
@@ -626,6 +686,25 @@ def test_cut_bytes_that_come_together_make_nobody_guilty(cuts: list[int]) -> Non
     history = made_up(stream([piece for piece in pieces if piece[1]]), terms=TIMED)
     for rule in (delivery, no_burst, not_held_by_one, first_event):
         assert rule.judge(history).verdict == "conforms", rule.name
+
+
+def test_what_is_late_no_longer_than_the_harness_stalled_is_in_doubt() -> None:
+    late = live([(1.013, 3.013), (2.017, 4.017), (3.019, 5.019)])
+    calm = judged(delivery, late, clock="real")
+    assert calm.verdict == "broken"
+    busy = judged(delivery, late, [stall_mark(3.0, 0.5)], clock="real")
+    assert busy.verdict == "inconclusive"
+    assert busy.reason.startswith(calm.reason)
+    assert "the harness itself stalled for 0.500 s" in busy.reason
+    assert judged(delivery, late, [stall_mark(3.0, 0.2)], clock="real").verdict == "broken"
+    prompt = live([(1.013, 1.013), (2.017, 2.017)])
+    assert judged(delivery, prompt, [stall_mark(3.0, 5.0)], clock="real").verdict == "conforms"
+
+
+def test_a_stall_is_no_burst() -> None:
+    together = live([(0.1017 * index, 0.82) for index in range(1, 9)])
+    assert judged(no_burst, together, clock="real").verdict == "broken"
+    assert judged(no_burst, together, [stall_mark(0.8, 0.6)], clock="real").verdict == "inconclusive"
 
 
 def history_of_a_quiet_start() -> History:
