@@ -43,7 +43,8 @@ async def do(job: Job, *, told: Told = lambda _what, _name: None, stop: trio.Eve
     network, config = SocketNetwork(), job.loaded.config
     unreached = ""
     try:
-        async with ready(config, network, log=job.folder / "server.log", verify=job.verify) as target:
+        log = job.folder / "server.log"
+        async with ready(config, network, log=log, verify=job.verify, folder=job.loaded.folder) as target:
             setting = Setting(
                 network=network,
                 config=config,

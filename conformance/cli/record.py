@@ -116,7 +116,7 @@ def _with_timestamp(loaded: Loaded, pointer: str | None) -> Loaded:
         raise Failure(
             f"--timestamp {pointer!r} is no JSON Pointer; one looks like /timestamp or /meta/sent", MISUSED
         ) from error
-    return Loaded(msgspec.structs.replace(loaded.config, dialect=dialect), loaded.secrets, loaded.source)
+    return msgspec.structs.replace(loaded, config=msgspec.structs.replace(loaded.config, dialect=dialect))
 
 
 async def _record(
@@ -128,7 +128,13 @@ async def _record(
     try:
         async with (
             interruptible("the history is kept") as stop,
-            ready(config, network, log=file.with_suffix(".server.log"), verify=verify) as target,
+            ready(
+                config,
+                network,
+                log=file.with_suffix(".server.log"),
+                verify=verify,
+                folder=loaded.folder,
+            ) as target,
             trio.open_nursery() as nursery,
         ):
             monitor = Monitor(

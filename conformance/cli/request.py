@@ -59,7 +59,8 @@ def apply_request(
     target = msgspec.structs.replace(
         loaded.config.target, stream=msgspec.structs.replace(stream, headers=merged)
     )
-    return Loaded(msgspec.structs.replace(loaded.config, target=target), frozenset(secrets), loaded.source)
+    config = msgspec.structs.replace(loaded.config, target=target)
+    return msgspec.structs.replace(loaded, config=config, secrets=frozenset(secrets))
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -29,11 +29,15 @@ _POSITION = re.compile(r"(.*?) \(at (?:line (\d+), column (\d+)|end of document)
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A configuration, the secrets in it (never to be shown or recorded), and where it came from."""
+    """A configuration, the secrets in it (never to be shown or recorded), and where it came from.
+
+    `folder` is the one of its file, where `target.command` runs; None: the current one.
+    """
 
     config: Config
     secrets: frozenset[str]
     source: str
+    folder: Path | None = None
 
     def __repr__(self) -> str:  # a traceback must not show secrets
         return f"Loaded(source={self.source!r}, secrets=<{len(self.secrets)}>)"
@@ -66,7 +70,7 @@ def load_config(path: Path, *, environ: Mapping[str, str]) -> Loaded:
             raise ConfigError(str(path), [Problem((), f"has no [{'.'.join(_TABLE)}] table")])
         tree = table
     try:
-        return _load(tree, str(path), prefix, environ)
+        return msgspec.structs.replace(_load(tree, str(path), prefix, environ), folder=path.absolute().parent)
     except RecursionError:
         raise ConfigError(str(path), [Problem(prefix, _TOO_DEEP)]) from None
 

@@ -38,6 +38,7 @@ class ServerProcess:
         log: Path,
         patience: float,
         stop_patience: float,
+        folder: Path | None = None,
     ) -> None:
         self.command = tuple(command)
         self._network = network
@@ -46,6 +47,7 @@ class ServerProcess:
         self._log = log
         self._patience = patience
         self._stop_patience = stop_patience
+        self._folder = folder
         self._process: trio.Process | None = None
         self._log_start = 0
 
@@ -81,6 +83,7 @@ class ServerProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    cwd=self._folder,
                 )
             except OSError as error:
                 raise ServerError(

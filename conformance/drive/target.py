@@ -58,10 +58,10 @@ def built_in(state: Path) -> Loaded:
 
 @asynccontextmanager
 async def ready(
-    config: Config, network: Network, *, log: Path, verify: bool = True
+    config: Config, network: Network, *, log: Path, verify: bool = True, folder: Path | None = None
 ) -> AsyncIterator[ReadyTarget]:
     """The target, started if it has a command, reached in any case. What the server prints goes to `log`.
-    `verify`: a TLS certificate must be one that this machine trusts.
+    `verify`: a TLS certificate must be one that this machine trusts. `folder` is where the command runs.
 
     Raises `ServerError` where it does not start, `TargetError` where it cannot be reached.
     """
@@ -80,6 +80,7 @@ async def ready(
         log=log,
         patience=_START_PATIENCE,
         stop_patience=config.limits.shutdown,
+        folder=folder,
     )
     async with server.running():
         await _reach(network, origin, config.limits.connect, verify)
