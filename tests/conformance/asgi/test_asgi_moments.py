@@ -123,6 +123,25 @@ def test_a_cut_is_a_reset_to_the_client(name: str, seen: bytes) -> None:
     assert b"data: 2" not in received
 
 
+def test_a_cut_after_the_response_resets_the_connection() -> None:
+    async def main() -> None:
+        network, moments = (
+            VirtualNetwork(),
+            Plan({"0.receive.1.before": Choice(1.0), "0.return": Choice(cut=True)}),
+        )
+        async with open_asgi(Teller(), network, moments=moments) as subject:
+            connection = await network.connect(*subject.address)
+            await connection.send_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            received = b""
+            while not received.endswith(b"0\r\n\r\n"):
+                received += await connection.receive_some()
+            with pytest.raises(trio.BrokenResourceError):
+                await connection.receive_some()
+            assert trio.current_time() == 1
+
+    virtually(main)
+
+
 class Waiter:
     """Sends events and waits at the same time to learn of the disconnect; notes what it had sent by then."""
 
