@@ -101,25 +101,26 @@ def last(history: History) -> Judgement:
     findings: list[Finding] = []
     observed = 0
     for stream in streams:
-        for final in _finals(history, stream):
-            followers = [each for each in _behind(history, stream, final) if _is_more_work(final, each)]
-            findings += (
-                Finding(
-                    f"on {stream.name} {named(stream, each)} came at {each.time:.3f} s, after the completion, "
-                    f"{named(stream, final)} at {final.time:.3f} s",
-                    (
-                        evidence_for(stream, final),
-                        evidence_for(
-                            stream, each, expected="the end marker or a heartbeat", actual=each.event.type
-                        ),
-                    ),
-                )
-                for each in followers
-            )
+        for final, followers in _finals(history, stream):
             observed += bool(followers) or watched_on(stream)
+            if followers:
+                findings.append(_followed(stream, final, followers))
     if not observed:
         return inconclusive("nobody saw the completion and stayed after it")
     return settle(findings, observed, "completions with what followed")
+
+
+def _followed(stream: Exchange, final: EventArrival, followers: list[EventArrival]) -> Finding:
+    first, more = followers[0], len(followers) - 1
+    return Finding(
+        f"on {stream.name} {named(stream, first)} came at {first.time:.3f} s"
+        f"{f' and {more} more' if more else ''}, after the completion, "
+        f"{named(stream, final)} at {final.time:.3f} s",
+        (
+            evidence_for(stream, final),
+            evidence_for(stream, first, expected="the end marker or a heartbeat", actual=first.event.type),
+        ),
+    )
 
 
 def _is_more_work(final: EventArrival, each: EventArrival) -> bool:
@@ -244,23 +245,25 @@ def _failures(history: History, stream: Exchange) -> Iterable[list[EventArrival]
     return found.values()
 
 
-def _finals(history: History, stream: Exchange) -> Iterator[EventArrival]:
-    """The events that said of a piece of work that it is over."""
-    completions = _completions(stream)
-    yield from (told[0] for told in completions.values())
-    failures: dict[str, EventArrival] = {}
-    for each in stream.events:
-        if each.role is Role.FAILURE and lane(stream.dialect, each) not in completions:
-            failures.setdefault(lane(stream.dialect, each), each)
-    if not _is_endless(history):
-        yield from failures.values()
+def _finals(history: History, stream: Exchange) -> Iterator[tuple[EventArrival, list[EventArrival]]]:
+    """The events that said of a piece of work that it is over, each with what came of that work after it.
 
-
-def _behind(history: History, stream: Exchange, final: EventArrival) -> Iterator[EventArrival]:
-    """The events of the same work that came after."""
+    An error is no end where a completion follows, and on an endless stream it may be passing.
+    """
+    finals = {name: told[0] for name, told in _completions(stream).items()}
+    for each in () if finals or _is_endless(history) else stream.events:
+        if each.role is Role.FAILURE:
+            finals.setdefault(lane(stream.dialect, each), each)
+    earliest = min(finals.values(), key=lambda each: each.event.offset, default=None)
+    followers: dict[int, list[EventArrival]] = {id(final): [] for final in finals.values()}
     for each in stream.events:
-        if each.event.offset > final.event.offset and _is_same_work(history, stream, final, each):
-            yield each
+        name = lane(stream.dialect, each)
+        final = finals.get(name)
+        if final is None and not _is_endless(history):  # it names no work, or the completion names none
+            final = finals.get("") if name else earliest
+        if final and each.event.offset > final.event.offset and _is_more_work(final, each):
+            followers[id(final)].append(each)
+    yield from ((final, followers[id(final)]) for final in finals.values())
 
 
 def _is_same_work(history: History, stream: Exchange, one: Arrival, other: Arrival) -> bool:

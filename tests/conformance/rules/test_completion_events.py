@@ -86,6 +86,28 @@ def test_more_work_after_the_completion_is_found() -> None:
     )
 
 
+def test_all_that_follows_is_counted() -> None:
+    judgement = judged(last, stream(sent("complete", "progress", "progress", "progress")))
+    assert len(judgement.findings) == 1
+    assert "event 2 (progress) came at 0.200 s and 2 more, after the completion" in judgement.reason
+
+
+def test_events_that_name_no_work_belong_to_the_only_one() -> None:
+    def three(*works: str | None) -> list[Record]:
+        types = ("progress", "complete", "progress")
+        pieces: Pieces = [
+            (0.1 * place, encode_event("{}" if work is None else json.dumps({"job": work}), type=type))
+            for place, (work, type) in enumerate(zip(works, types, strict=True))
+        ]
+        return stream(pieces)
+
+    for works in (("j1", "j1", None), ("j1", None, "j1"), (None, None, None)):
+        assert judged(last, three(*works)).verdict == "broken", works
+    assert judged(last, three("j1", "j1", "j2")).verdict == "conforms"  # of another stream: not this rule's
+    bus = on(Expect(terminates=False))
+    assert judged(last, three("j1", "j1", None), terms=bus).verdict == "conforms"
+
+
 @pytest.mark.parametrize(
     ("types", "verdict"),
     [

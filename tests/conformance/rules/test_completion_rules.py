@@ -121,6 +121,13 @@ def test_bytes_that_the_link_still_holds_are_not_the_servers_fault() -> None:
     assert f"it still holds {len(whole)} bytes" in judgement.reason
 
 
+def test_a_link_that_holds_nothing_back_is_no_excuse() -> None:
+    plan = Plan((Buffer(size=4096),))
+    for relayed in (None, UNTOLD):
+        silent = stream(UNTOLD, how="timeout", ended=10.0, relayed=relayed)
+        assert judged(delivered, silent, plan=plan, scenario="slow-network").verdict == "broken"
+
+
 def test_an_answer_that_is_no_event_stream_is_left_to_the_http_rules() -> None:
     page = stream([(0.1, "<html>")], headers=[("content-type", "text/html")])
     assert judged(delivered, page) == Judgement("not-applicable", "the response is no event stream")

@@ -73,6 +73,7 @@ def resumed(
         ([1, 2, 3], [5, 6, 7], "broken", "conforms"),
         ([1, 2, 3], [1, 2, 3, 4, 5], "conforms", "broken"),
         ([1, 2, 3], [3, 4, 5], "conforms", "broken"),
+        ([1, 2, 3], [1, 2], "inconclusive", "broken"),
         ([10, 20, 30], [40, 50], "conforms", "conforms"),
         ([10, 20, 30], [60, 70], "broken", "conforms"),
         ([17, 23, 41], [50, 77], "inconclusive", "conforms"),  # ids that several streams share
@@ -248,6 +249,8 @@ def test_several_events_may_share_an_id() -> None:
     had = cut([(0.1, event(1, text="x")), (0.2, event(1, text="y")), (0.3, event(2, text="z"))])
     rest = back([(1.1, event(2, text="another of the second")), (1.2, event(3, "complete"))], 2)
     assert judged(no_duplicate, had, rest, terms=RESUMED, scenario="resume-after-cut").verdict == "conforms"
+    more: Pieces = [(1.1, event(2, text="m")), (1.15, event(2, text="n")), (1.2, event(3, "complete"))]
+    assert judged(no_duplicate, had, back(more, 2), terms=RESUMED).verdict == "conforms"
     first = cut([(0.1, event(1, text="x"))])
     second = back([(1.1, event(1, text="y")), (1.2, event(2, "complete"))], 1)
     assert (
