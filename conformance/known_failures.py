@@ -45,9 +45,13 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_known_failures(path: Path) -> tuple[KnownFailure, ...]:
     """The entries of a file. Raises `KnownFailuresError`, or `OSError` where it cannot be read."""
     try:
-        listed = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).failure
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:  # a number of too many digits too, and what is not UTF-8
         raise KnownFailuresError(f"{path}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise KnownFailuresError(f"{path}: nested too deeply") from error
+    try:
+        listed = msgspec.convert(tree, _File).failure
     except msgspec.ValidationError as error:
         raise KnownFailuresError(
             f'{path}: {error}. An entry looks like: [[failure]] rule = "http.cache-control", reason = "..."'
