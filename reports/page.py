@@ -87,6 +87,8 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
+    """All that the HTML page shows, in the order in which it does."""
+
     counts: tuple[tuple[Status, int], ...]
     scenarios: tuple[Shown, ...]
     matrix: tuple[tuple[str, tuple[Cell | None, ...]], ...]

@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 
 
 class State(StrEnum):
+    """Where a job is; all but `RUNNING` are final."""
+
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
