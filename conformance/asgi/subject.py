@@ -120,17 +120,17 @@ class Subject:
                 if part.last:
                     await respond.finish()
                     if exchange.cut:
-                        respond.abort()
+                        await _abort(respond)
                     return
         except h11.LocalProtocolError as error:  # a head or a length that cannot be
             self._note(exchange, error, f"not HTTP: {error}")
         except Cut:
-            respond.abort()
+            await _abort(respond)
             return
         except Broken:
             pass
         if started:
-            respond.abort()
+            await _abort(respond)
         else:
             await _internal_error(respond)
 
@@ -254,6 +254,11 @@ async def _bare() -> AsyncIterator[None]:
         raise inner from inner.__cause__
 
 
+async def _abort(respond: Responder) -> None:
+    respond.abort()
+    await trio.lowlevel.checkpoint()  # raises Cancelled: there is nothing more to do
+
+
 async def _internal_error(respond: Responder) -> None:
     body = b"Internal Server Error"
     headers = [
@@ -265,7 +270,7 @@ async def _internal_error(respond: Responder) -> None:
         await respond.start(500, headers)
         await respond.send(body)
     except h11.LocalProtocolError:  # the head had already gone out
-        respond.abort()
+        await _abort(respond)
 
 
 def _version(text: str) -> tuple[int, ...]:

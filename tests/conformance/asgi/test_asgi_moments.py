@@ -101,7 +101,7 @@ def test_from_2_4_on_the_next_send_raises(name: str, flavour: FlavourName) -> No
     ("name", "seen"),
     [("0.call", b""), ("0.send.1.before", b"HTTP/1.1 200"), ("0.receive.0.before", b"data: 1")],
 )
-def test_a_cut_is_a_reset_to_the_client(name: str, seen: bytes) -> None:
+def test_a_cut_is_a_reset_to_the_client(name: str, seen: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> bytes:
         network = VirtualNetwork()
         async with open_asgi(Teller(), network, moments=Plan({name: Choice(1.0, cut=True)})) as subject:
@@ -117,6 +117,7 @@ def test_a_cut_is_a_reset_to_the_client(name: str, seen: bytes) -> None:
             return received
 
     received = virtually(main)
+    assert caplog.records == [], "the server has nothing to complain of"
     assert received.endswith(b"reset")
     assert seen in received
     assert (b"data: 1" in received) is (b"data: 1" in seen)
