@@ -696,7 +696,7 @@ def test_what_is_late_no_longer_than_the_harness_stalled_is_in_doubt() -> None:
     assert busy.verdict == "inconclusive"
     assert busy.reason.startswith(calm.reason)
     assert "the harness itself stalled for 0.500 s" in busy.reason
-    assert judged(delivery, late, [stall_mark(3.0, 0.2)], clock="real").verdict == "broken"
+    assert judged(delivery, late, [stall_mark(3.0, 0.15)], clock="real").verdict == "broken"
     prompt = live([(1.013, 1.013), (2.017, 2.017)])
     assert judged(delivery, prompt, [stall_mark(3.0, 5.0)], clock="real").verdict == "conforms"
 
