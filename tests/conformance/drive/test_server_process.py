@@ -1,6 +1,7 @@
 """The server under test as a process: started, awaited, killed with its children, stopped, and what it said."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -79,10 +80,11 @@ def said(folder: Path) -> str:
 
 
 async def child_of(folder: Path) -> int:
-    with trio.fail_after(10):
-        while "child" not in said(folder).replace("with ['child'", ""):  # noqa: ASYNC110  (a file tells nobody)
+    """The number of the child, once it has said it."""
+    with trio.fail_after(20):
+        while not (found := re.search(r"^child (\d+)$", said(folder), re.MULTILINE)):
             await trio.sleep(0.02)
-    return int(said(folder).rpartition("child ")[2].split()[0])
+    return int(found[1])
 
 
 async def is_gone(pid: int) -> bool:

@@ -149,7 +149,7 @@ def test_what_is_not_coded_as_it_says_ends_the_body_and_raises_nothing(coding: s
 def bombs() -> list[tuple[str, bytes]]:
     return [
         ("a gigabyte of zeros", gzip.compress(b"\0" * 2**28)),
-        ("empty members", gzip.compress(b"") * 100_000),
+        ("empty members", gzip.compress(b"") * 40_000),
         ("a million events", gzip.compress(b"data\n\n" * 2_000_000)),
         ("members with events", gzip.compress(b"data\n\n" * 10_000) * 200),
     ]
