@@ -7,7 +7,7 @@ import msgspec
 from made_up import TASK, answered, made_up, terms
 
 from conformance.config import Expect, Limits
-from conformance.dialect import Dialect
+from conformance.dialect import Dialect, Matcher
 from conformance.history import Record, StatusTerms, Terms
 from conformance.rules import Judgement
 from conformance.rules.rule import Rule
@@ -35,6 +35,7 @@ ALL = on(Expect(shared=True, replay="all"))
 RESUMABLE = on(Expect(resumable=True))
 TERMINATING = on(Expect(terminates=True))
 ENDLESS = on(Expect(terminates=False))
+SILENT_ON_FAILURE = on(dialect=Dialect(completion=(Matcher(event="complete"),)))
 
 
 def event(id: int | None, type: str = "progress", **data: Any) -> bytes:

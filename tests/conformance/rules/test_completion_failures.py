@@ -4,17 +4,14 @@ from typing import Any
 
 import pytest
 from made_up import marked, stream
-from made_up_tasks import PLAIN, UNTOLD, WHOLE, Pieces, asked, event, judged, on, sent
+from made_up_tasks import PLAIN, SILENT_ON_FAILURE, UNTOLD, WHOLE, Pieces, asked, event, judged, sent
 
-from conformance.dialect import Dialect, Matcher
 from conformance.history import Ended, Record, Requested, Terms
 from conformance.rules import Judgement
 from conformance.rules.completion_closing import early_close_tolerated
 from conformance.rules.completion_failure import failure_reported
 
 # failure-reported
-
-SILENT_ON_FAILURE = on(dialect=Dialect(completion=(Matcher(event="complete"),)))
 
 
 def failing(pieces: Pieces, terms: Terms = PLAIN, **others: Any) -> Judgement:

@@ -15,6 +15,7 @@ from made_up_tasks import (
     PLAIN,
     RESUMABLE,
     SHARED,
+    SILENT_ON_FAILURE,
     STATUS,
     UNTOLD,
     WHOLE,
@@ -144,9 +145,11 @@ def test_a_server_that_can_resume_may_end_a_response_early() -> None:
     assert judgement.verdict == "broken"
     assert "coming back, a-2 was ended at 0.500 s" in judgement.reason
     stopped = stream(name="a-2", at=0.4, status=204, sent=[("Last-Event-ID", "2")])
-    assert (
-        "coming back, a-2 was answered with 204" in judged(delivered, early, stopped, terms=RESUMABLE).reason
-    )
+    judgement = judged(delivered, early, stopped, terms=RESUMABLE)
+    assert judgement.verdict == "broken"
+    assert "coming back, a-2 was answered with 204" in judgement.reason
+    gone = stream(name="a-2", at=0.4, status=404, sent=[("Last-Event-ID", "2")])
+    assert judged(delivered, early, gone, terms=RESUMABLE).verdict == "inconclusive"
 
 
 def test_every_subscriber_counts() -> None:
@@ -330,6 +333,12 @@ def test_the_status_agrees(groups: list[list[Record]], verdict: str, said: str) 
     judgement = judged(status_agrees, *groups)
     assert judgement.verdict == verdict
     assert said in judgement.reason
+
+
+def test_a_failure_that_nobody_declared_may_have_been_told() -> None:
+    groups = stream(UNTOLD, ended=0.3), asked("failed")
+    for terms, verdict in ((PLAIN, "broken"), (SILENT_ON_FAILURE, "inconclusive")):
+        assert judged(status_agrees, *groups, terms=terms, scenario="failing-job").verdict == verdict
 
 
 def test_a_state_of_another_work_says_nothing() -> None:

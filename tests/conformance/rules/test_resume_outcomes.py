@@ -195,6 +195,14 @@ def test_a_restart_is_survived_or_admitted(returned: list[Record], verdict: str,
     assert said in judgement.reason
 
 
+def test_without_a_known_completion_a_stream_that_goes_on_will_do() -> None:
+    unknown = on(Expect(resumable=True), Dialect(end=()))
+    goes_on = back(sent("progress", "progress", at=1.0, first=4), how="watched", ended=6.0)
+    assert restarted(KILLED, RESTART, goes_on, terms=unknown).verdict == "conforms"
+    nothing = back([], how="watched", ended=6.0)
+    assert restarted(KILLED, RESTART, nothing, terms=unknown).verdict == "inconclusive"
+
+
 def test_a_stream_that_goes_on_under_new_names_proves_nothing() -> None:
     renamed = back([(1.1, event(50)), (1.2, event(70, "complete"))])
     assert restarted(KILLED, RESTART, renamed, terms=RESUMABLE).verdict == "inconclusive"

@@ -143,6 +143,13 @@ def test_a_witness_knows_what_is_missing() -> None:
     assert judgement.reason == "a-2 came back with Last-Event-ID 'q' and never got event m, which witness got"
 
 
+def test_a_witness_of_a_stream_that_is_not_shared_saw_another_one() -> None:
+    witness = stream(of(["x", "q", "m", "z"], 0.05, "complete"), name="witness")
+    groups = witness, cut(of(["x", "q"], 0.1)), back(of(["z"], 1.1, "complete"), "q")
+    for terms, verdict in ((WITNESSED, "broken"), (RESUMED, "inconclusive")):
+        assert judged(no_gap, *groups, terms=terms, scenario="resume-after-cut").verdict == verdict
+
+
 def test_a_witness_is_believed_over_the_numbers() -> None:
     assert witnessed([1, 2], [7, 8], [1, 2, 7, 8]).verdict == "conforms"
 
