@@ -166,7 +166,7 @@ async def scopes() -> list[int]:
 def test_anyio_cancels_in_the_same_order() -> None:
     first = in_seed(1, scopes)
     assert sorted(first) == list(range(40))
-    elsewhere = [[] for _ in range(1000)]  # so that addresses differ
+    elsewhere: list[list[int]] = [[] for _ in range(1000)]  # so that addresses differ
     assert in_seed(1, scopes) == first
     assert len(elsewhere) == 1000
     assert in_seed(2, scopes) == first, "asyncio has an order of its own"
