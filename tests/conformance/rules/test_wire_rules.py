@@ -1,12 +1,10 @@
 """The rules of the wire on made-up bodies: what each finds, what it leaves alone, and where it cannot tell."""
 
 import gzip
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
-import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up import EVENT_STREAM, TYPED, made_up, stream, terms
@@ -14,14 +12,9 @@ from made_up import EVENT_STREAM, TYPED, made_up, stream, terms
 from conformance.dialect import Dialect, Matcher
 from conformance.history import How, Record
 from conformance.judging import judge_by
-from conformance.reference.app import Responder, WrappedResponder
 from conformance.rules import Judgement
 from conformance.rules.wire import RULES
-from conformance.specimens import Specimen, examine
-from conformance.specimens.http import on_streams, working
-from conformance.specimens.wire import writing
 from fault_injection.faults import AtBytes, Blackhole, Disconnect, Plan
-from fault_injection.virtual import VirtualNetwork
 from reports.results import Level
 
 RULE = {rule.name: rule for rule in RULES}
@@ -394,62 +387,6 @@ def test_any_text_in_proper_blocks_breaks_no_rule(events: list[str]) -> None:
     for name in RULE:
         if name != "wire.json":
             assert of(name, body) != "broken", name
-
-
-# servers that look odd and are right
-
-
-class _ByteByByte(WrappedResponder):
-    async def send(self, data: bytes) -> None:
-        for at in range(len(data)):
-            await super().send(data[at : at + 1])
-
-
-class _Marked(WrappedResponder):
-    """Begins with a byte order mark."""
-
-    def __init__(self, inner: Responder) -> None:
-        super().__init__(inner)
-        self._mark = BOM
-
-    async def send(self, data: bytes) -> None:
-        mark, self._mark = self._mark, b""
-        await super().send(mark + data)
-
-
-def decoy(name: str, change: Callable[[bytes], bytes]) -> Specimen:
-    return Specimen(name, "Right, though it looks odd.", (), "subscribe", writing(change))
-
-
-DECOYS = [
-    decoy("crlf", lambda block: block.replace(b"\n", b"\r\n")),
-    decoy("cr", lambda block: block.replace(b"\n", b"\r")),
-    decoy("no-space", lambda block: block.replace(b"data: ", b"data:").replace(b"id: ", b"id:")),
-    decoy("padded", lambda block: block + b":" + b" " * 2048 + b"\n\n"),
-    decoy("pinging", lambda block: b"event: ping\n\n" + block),
-    decoy("many-data-lines", lambda block: block.replace(b', "', b',\ndata: "').replace(b"{", b"{\ndata: ")),
-    decoy("word-ids", lambda block: block.replace(b"id: ", b"id: step-")),
-    decoy("data-first", lambda block: b"".join(reversed(block[:-1].splitlines(keepends=True))) + b"\n"),
-    Specimen("byte-by-byte", "Sends single bytes.", (), "subscribe", on_streams(_ByteByByte)),
-    Specimen("marked", "Begins with a byte order mark.", (), "subscribe", on_streams(_Marked)),
-    Specimen(
-        "foreign",
-        "Sends all of Unicode.",
-        (),
-        "subscribe",
-        configure=working(echo="Grüße 😀 \ufeff\u2028\x85"),
-    ),
-]
-
-
-@pytest.mark.parametrize("decoy", DECOYS, ids=lambda decoy: decoy.name)
-async def test_servers_that_are_right_are_not_reported(decoy: Specimen, autojump_clock: object) -> None:
-    with trio.fail_after(60):
-        history = await examine(decoy, VirtualNetwork())
-    said = {
-        rule.name: judge_by(history, rule).verdict for rule in RULES if history.scenario in rule.scenarios
-    }
-    assert {*said.values()} == {"conforms"}, said
 
 
 def test_levels() -> None:
