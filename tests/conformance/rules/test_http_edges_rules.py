@@ -1,4 +1,4 @@
-"""The rules of HTTP on requests at the edge: of another origin, without credentials, for no stream at all; and on any head."""
+"""The rules of HTTP at the edge: another origin, no credentials, no such stream; and what no head may do to them."""
 
 from typing import Any
 
