@@ -29,7 +29,7 @@ from made_up_tasks import (
 
 from conformance.config import Expect
 from conformance.dialect import Dialect, Matcher
-from conformance.history import History, Record, StatusTerms, Terms
+from conformance.history import Ended, History, Record, Requested, StatusTerms, Terms
 from conformance.rules import Judgement
 from conformance.rules.completion import delivered
 from conformance.rules.completion_closing import clean_close
@@ -333,6 +333,18 @@ def test_the_status_agrees(groups: list[list[Record]], verdict: str, said: str) 
     judgement = judged(status_agrees, *groups)
     assert judgement.verdict == verdict
     assert said in judgement.reason
+
+
+def test_a_status_endpoint_that_does_not_answer_says_nothing() -> None:
+    unanswered: list[Record] = [
+        Requested(
+            time=1.0, exchange="status", purpose="status", method="GET", url="http://127.0.0.1", names=NAMES
+        ),
+        Ended(time=6.0, exchange="status", how="timeout", detail="no complete answer within 5 s"),
+    ]
+    judgement = judged(status_agrees, stream(WHOLE), unanswered)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason == "the status endpoint did not answer: no complete answer within 5 s"
 
 
 def test_a_failure_that_nobody_declared_may_have_been_told() -> None:
