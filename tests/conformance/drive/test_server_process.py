@@ -82,7 +82,7 @@ def said(folder: Path) -> str:
 async def child_of(folder: Path) -> int:
     """The number of the child, once it has said it."""
     with trio.fail_after(20):
-        while not (found := re.search(r"^child (\d+)$", said(folder), re.MULTILINE)):
+        while not (found := re.search(r"^child (\d+)$", said(folder), re.MULTILINE)):  # noqa: ASYNC110  (a file tells nobody)
             await trio.sleep(0.02)
     return int(found[1])
 
@@ -96,8 +96,11 @@ async def is_gone(pid: int) -> bool:
     return False
 
 
-async def test_it_runs_inside_the_block_and_nothing_of_it_is_left_after(tmp_path: Path) -> None:
-    process = server(tmp_path, "child")
+@pytest.mark.parametrize("words", [("child",), ("child", "escapes")])
+async def test_it_runs_inside_the_block_and_nothing_of_it_is_left_after(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    process = server(tmp_path, *words)
     async with process.running():
         assert process.pid is not None
         assert os.getsid(process.pid) == process.pid
@@ -147,7 +150,6 @@ async def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> N
 
 
 async def test_a_start_that_fails_shows_the_last_lines(tmp_path: Path) -> None:
-    (tmp_path / "server.log").write_text("of a run before\n" * 5)
     with pytest.raises(ServerError) as caught:
         await server(tmp_path, "fails").start()
     message = str(caught.value)
@@ -155,7 +157,22 @@ async def test_a_start_that_fails_shows_the_last_lines(tmp_path: Path) -> None:
     assert "no database" in message
     assert "line 99" in message
     assert "line 50" not in message
-    assert "of a run before" not in message
+
+
+async def test_what_a_run_before_printed_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text("of a run before\n")
+    process = ServerProcess(
+        [sys.executable, "-c", "raise SystemExit(3)"],
+        network=SocketNetwork(),
+        origin=f"http://127.0.0.1:{free_port()}",
+        ready=None,
+        log=tmp_path / "server.log",
+        patience=20,
+        stop_patience=1,
+    )
+    with pytest.raises(ServerError) as caught:
+        await process.start()
+    assert str(caught.value) == "the server exited with code 3 before it was ready; it printed nothing"
 
 
 async def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
