@@ -32,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sse-strict", action="store_true", help="a broken SHOULD fails its test")
     group.addoption("--sse-known-failures", metavar="FILE", help="cases that are excused, each with a reason")
     group.addoption("--sse-toxiproxy", metavar="URL", help="inject the faults with a real Toxiproxy")
+    group.addoption("--sse-insecure", action="store_true", help="accept any TLS certificate")
 
 
 @pytest.fixture

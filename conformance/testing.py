@@ -1,14 +1,16 @@
 """For people's own tests: a fault proxy in front of any address, a recording client, and an assertion.
 
-All of it is synchronous and runs trio in a thread of its own, so it goes with pytest-asyncio, anyio, a live
-server in a thread, or nothing at all. As fixtures: `sse_proxy`, `sse_record`.
+All of it is synchronous and runs trio in a thread of its own, so it goes with every async framework, and with
+none. As fixtures: `sse_proxy`, `sse_record`. Recording waits for the stream: where the server runs in the event
+loop of the test itself, call it as `await asyncio.to_thread(sse_record, url)`, or `trio.to_thread.run_sync`.
 """
 
+import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,20 +22,23 @@ import trio
 
 from conformance.config import Config, Expect, Limits, Loaded, config_for_url, literal
 from conformance.dialect import Dialect, effective_dialect
+from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Stage
 from conformance.drive.target import ready
 from conformance.history import History
 from conformance.judging import held, judge, on_assumed_terms
-from conformance.rules import RULES
+from conformance.rules import RULES, Rule
 from conformance.scenarios import Scenario
 from conformance.triggers import triggers
+from conformance.words import explain
 from fault_injection.faults import Fault, Plan
 from fault_injection.link import Fired
 from fault_injection.network import Address, SocketNetwork
 from fault_injection.observer import Observer
 from fault_injection.proxy import open_proxy
 from reports.results import Case, Verdict
+from reports.text import visible
 
 __all__ = ["FaultProxies", "FaultProxy", "Record", "assert_conforms", "record"]
 
@@ -42,7 +47,7 @@ _T = TypeVar("_T")
 
 @dataclass
 class FaultProxy(Observer):
-    """A running proxy. `fired` grows while faults act."""
+    """A running proxy. `fired_faults` grows while faults act."""
 
     address: Address
     fired_faults: list[Fired] = field(default_factory=list)
@@ -78,7 +83,8 @@ class FaultProxies:
     ) -> FaultProxy:
         """A proxy to `upstream` ("host:port", a URL, or a pair) with these faults.
 
-        `dialect` tells what a `completion` trigger waits for. Raises `ValueError` for an address that is none.
+        `dialect` tells what a `completion` trigger waits for. Raises `ValueError` for an address that is none,
+        and for a fault with a trigger that there is not.
         """
         proxy = FaultProxy(("", 0))
         known = triggers(effective_dialect(dialect or Dialect()))
@@ -102,7 +108,8 @@ class FaultProxies:
 
 
 class _InThread:
-    """Runs an async function in a thread of its own until the block ends. What it raises is raised here."""
+    """Runs an async function in a thread of its own until the block ends. What it raises is raised here, at the
+    start of the block or at its end."""
 
     def __init__(self, serve: Callable[..., Awaitable[None]]) -> None:
         self._serve = serve
@@ -116,13 +123,17 @@ class _InThread:
         self._thread.start()
         self._ready.wait()
         if self._error is not None:
-            raise self._error
+            self._thread.join()
+            raise first_of(self._error)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._token is not None and self._scope is not None and self._thread.is_alive():
-            self._token.run_sync_soon(self._scope.cancel)
+        if self._token is not None and self._scope is not None:
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._scope.cancel)
         self._thread.join()
+        if self._error is not None:
+            raise first_of(self._error)
 
     def _run(self) -> None:
         async def main() -> None:
@@ -155,9 +166,10 @@ class Record:
         dialect: Dialect | None = None,
         expect: Expect | None = None,
         limits: Limits | None = None,
+        verify: bool = True,
         file: str = "stream.jsonl",
     ) -> History:
-        """See `record`."""
+        """See `record`; `file` is the name of the history's file in the folder."""
         return record(
             url,
             headers=headers,
@@ -165,6 +177,7 @@ class Record:
             dialect=dialect,
             expect=expect,
             limits=limits,
+            verify=verify,
             file=self.folder / file,
         )
 
@@ -177,12 +190,14 @@ def record(
     dialect: Dialect | None = None,
     expect: Expect | None = None,
     limits: Limits | None = None,
+    verify: bool = True,
     file: Path | None = None,
 ) -> History:
     """Read the event stream at `url` until it ends, or for `duration` seconds, and give its history.
 
-    `dialect`, `expect` and `limits` are what it is judged by later. Raises `ConfigError` for a URL that is none,
-    `TargetError` where nobody answers; whatever the server does then is in the history.
+    `dialect`, `expect` and `limits` are what it is judged by later. `verify=False` accepts any TLS certificate.
+    Raises `ConfigError` for a URL that is none, `TargetError` where nobody answers; whatever the server does then
+    is in the history.
     """
     loaded = config_for_url(url)
     target = loaded.config.target
@@ -197,19 +212,19 @@ def record(
     )
 
     async def main() -> History:
-        return await _record(Loaded(config, loaded.secrets, loaded.source), duration, file)
+        return await _record(Loaded(config, loaded.secrets, loaded.source), duration, verify, file)
 
     return _in_own_thread(lambda: trio.run(main))
 
 
-async def _record(loaded: Loaded, duration: float, file: Path | None) -> History:
+async def _record(loaded: Loaded, duration: float, verify: bool, file: Path | None) -> History:
     network, config = SocketNetwork(), loaded.config
 
     async def read(stage: Stage) -> None:
         async with stage.subscribe(watch=duration) as subscriber:
             await subscriber.finished()
 
-    async with ready(config, network, log=Path("/dev/null")) as target:
+    async with ready(config, network, log=Path(os.devnull), verify=verify) as target:
         setting = Setting(
             network=network,
             config=config,
@@ -218,6 +233,7 @@ async def _record(loaded: Loaded, duration: float, file: Path | None) -> History
             duration=duration,
             declared=held(config),
             secrets=loaded.secrets,
+            verify=verify,
             wall=time.time,
         )
         return await play(setting, Scenario("subscribe", "", read), file=file)
@@ -227,34 +243,35 @@ def assert_conforms(history: History, rules: str = "*", *, strict: bool = False)
     """Assert that a history breaks none of the rules whose names match, e.g. `"completion.*"`.
 
     Raises `AssertionError` with what was seen and how to mend it; also where not one rule could be judged. A
-    broken SHOULD counts only if `strict`.
+    broken SHOULD counts only if `strict`. Raises `ValueError` where there is no such rule.
     """
+    __tracebackhide__ = True
     chosen = [rule for rule in RULES if fnmatchcase(rule.name, rules)]
-    assert chosen, f"no rule matches {rules!r}"
+    if not chosen:
+        raise ValueError(f"no rule matches {rules!r}; `sse-conformance rules` lists them")
     (history,) = on_assumed_terms({"": history}).values()
     cases = judge(history, chosen)
     bad = {Verdict.FAIL, Verdict.ERROR, *({Verdict.WARN} if strict else ())}
     broken = [case for case in cases if case.verdict in bad]
     mends = {rule.name: rule.mend for rule in chosen}
     assert not broken, "\n\n".join(explain(case, mends[case.rule]) for case in broken)
-    assert any(case.verdict in {Verdict.PASS, Verdict.WARN} for case in cases), (
-        "nothing was judged: " + "; ".join(dict.fromkeys(f"{case.rule}: {case.reason}" for case in cases))
+    judged = any(case.verdict in {Verdict.PASS, Verdict.WARN} for case in cases)
+    assert judged, _why_nothing(history, chosen, cases)
+
+
+def _why_nothing(history: History, chosen: Sequence[Rule], cases: Sequence[Case]) -> str:
+    if not cases:
+        where = dict.fromkeys(name for rule in chosen for name in rule.scenarios)
+        return (
+            f"nothing was judged: the history is of the scenario {history.scenario!r}, and these rules are judged "
+            f"in {', '.join(where)}; `sse-conformance run` drives those"
+        )
+    reasons: dict[str, list[str]] = {}
+    for case in cases:
+        reasons.setdefault(case.reason, []).append(case.rule)
+    return "nothing was judged:" + "".join(
+        f"\n  {visible(reason)}: {', '.join(names)}" for reason, names in reasons.items()
     )
-
-
-def explain(case: Case, mend: str) -> str:
-    """A broken case in words: what, where, and how to mend it."""
-    lines = [f"{case.verdict.value} {case.rule} ({case.level.value}) in {case.scenario}: {case.reason}"]
-    for finding in case.findings:
-        lines.append(f"  {finding.message}")
-        for evidence in finding.evidence:
-            shown = {
-                key: value
-                for key, value in msgspec.structs.asdict(evidence).items()
-                if value not in (None, "")
-            }
-            lines.append("    " + ", ".join(f"{key}={value!r}" for key, value in shown.items()))
-    return "\n".join([*lines, f"  mend: {mend}"])
 
 
 def _in_own_thread(function: Callable[[], _T]) -> _T:

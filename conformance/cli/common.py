@@ -46,21 +46,26 @@ class Failure(Exception):
 
     @property
     def shown(self) -> str:
-        """The message, safe to print: what a server sent steers neither rich nor the terminal."""
-        return escape("\n".join(map(visible, str(self).split("\n"))))
+        """The message for rich to print: what a server sent steers neither rich nor the terminal."""
+        return escape(self.plain)
+
+    @property
+    def plain(self) -> str:
+        """The message, safe to print."""
+        return "\n".join(map(visible, str(self).split("\n")))
 
 
-def read_config(url: str | None, config: Path | None) -> Loaded | None:
-    """The configuration that the call names, or finds in the folder; None: there is none.
+def read_config(url: str | None, config: Path | None, *, option: str = "--config") -> Loaded | None:
+    """The configuration that the call names (by `option`), or finds in the folder; None: there is none.
 
     Raises `Failure` (2) for what cannot be read.
     """
     if url is not None and config is not None:
-        raise Failure("give a URL or --config, not both: the configuration names its target", MISUSED)
+        raise Failure(f"give a URL or {option}, not both: the configuration names its target", MISUSED)
     try:
         if config is not None:
             if not config.is_file():
-                raise Failure(f"--config {config}: there is no such file", MISUSED)
+                raise Failure(f"{option} {config}: there is no such file", MISUSED)
             return load_config(config, environ=os.environ)
         if url is not None:
             return config_for_url(url if "://" in url else f"http://{url}")

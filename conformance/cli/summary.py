@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from conformance.words import evidence_line
 from reports.outcome import Outcome, Status, headline, outcome, plural, status
-from reports.results import Case, Evidence, Results
-from reports.text import brief, instant, seconds, visible
+from reports.results import Case, Results
+from reports.text import brief, seconds, visible
 
 _STYLES = {
     Status.FAIL: ("✗", "bold red"),
@@ -78,7 +79,7 @@ def _print_rule(console: Console, results: Results, kind: Status, rule: str, cas
     for finding in first.findings[:1]:
         _indented(console, finding.message)
         for evidence in finding.evidence[:_SHOWN_EVIDENCE]:
-            _indented(console, _evidence(evidence), style="dim")
+            _indented(console, evidence_line(evidence), style="dim")
     if more := sum(len(case.findings) for case in cases) - 1:
         _indented(console, f"and {more} more like it in the report" if more > 0 else "", style="dim")
     if (info := results.rules.get(rule)) is not None:
@@ -142,18 +143,6 @@ def _print_counts(console: Console, results: Results) -> None:
         f"{plural(len(results.scenarios), 'scenario')} in {seconds(results.duration)}, seed {results.seed}"
     )
     show(console, Text(counted, style="dim"), indent=0)
-
-
-def _evidence(evidence: Evidence) -> str:
-    parts = [
-        evidence.connection or "",
-        "" if evidence.time is None else f"at {instant(evidence.time)}",
-        "" if evidence.offset is None else f"byte {evidence.offset}",
-        f"expected {evidence.expected}" if evidence.expected else "",
-        f"got {evidence.actual}" if evidence.actual else "",
-        evidence.excerpt,
-    ]
-    return " · ".join(part for part in parts if part)
 
 
 def _indented(console: Console, text: str, style: str = "") -> None:

@@ -8,7 +8,8 @@ import httpx
 
 from conformance.history import How
 
-_CUT_SHORT = ("peer closed connection", "Server disconnected")  # h11's words, and httpcore's
+# h11's words, those in the middle of a chunk's size, and httpcore's
+_CUT_SHORT = ("peer closed connection", "peer unexpectedly closed connection", "Server disconnected")
 
 
 def how_it_failed(error: Exception) -> tuple[How, str]:

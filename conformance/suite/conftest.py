@@ -8,14 +8,17 @@ import msgspec
 import pytest
 import trio
 
-from conformance.cli.common import Failure, read_config
+from conformance.cli.common import CONFUSED, MISUSED, Failure, needs_server, positive, read_config
 from conformance.cli.files import prepare, write
+from conformance.config import Loaded
 from conformance.drive.target import built_in
 from conformance.job import Job, do
-from conformance.known_failures import excuse, load_known_failures
-from conformance.rules import RULES
-from conformance.scenarios import SCENARIOS
+from conformance.known_failures import KnownFailure, KnownFailuresError, excuse, load_known_failures
+from conformance.outcome import Run
+from conformance.rules import RULES, Rule
+from conformance.scenarios import SCENARIOS, Scenario
 from reports.results import Case, Results, summarise
+
 
 NAMES = [(s.name, r.name) for s in SCENARIOS for r in RULES if s.name in r.scenarios]
 
@@ -27,35 +30,77 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> Iterator[Results]:
-    """What the run against the target came to. Fails where the target cannot be reached."""
+    """What the run against the target came to. Ends the session where there can be no run."""
     option = request.config.getoption
-    config = option("--sse-config")
-    try:
-        given = read_config(option("--sse-url"), Path(config) if config else None)
-    except Failure as failure:
-        pytest.exit(str(failure), returncode=failure.code)
-    with tempfile.TemporaryDirectory(prefix="sse-conformance-") as scratch:
-        folder = Path(option("--sse-out") or scratch)
-        job = Job(
-            given or built_in(Path(scratch)),
-            SCENARIOS,
-            RULES,
-            folder=folder,
-            histories=prepare(folder),
-            seed=option("--sse-seed"),
-            duration=option("--sse-duration"),
-            toxiproxy=option("--sse-toxiproxy"),
+    if not hasattr(request.config.option, "sse_url"):
+        pytest.exit(
+            "conformance.suite needs the plugin sse-conformance, which is not loaded: "
+            "install sse-conformance, or add -p conformance.pytest_plugin",
+            returncode=pytest.ExitCode.USAGE_ERROR,
         )
-        ran = trio.run(do, job)
-        results = msgspec.structs.replace(ran.results, strict=option("--sse-strict"))
-        if listed := option("--sse-known-failures"):
-            cases = excuse(results.cases, load_known_failures(Path(listed)))
-            results = msgspec.structs.replace(results, cases=cases, summary=summarise(cases))
-        if option("--sse-out"):
-            write(folder, results, ran.timelines)
-        if results.unreached is not None:
-            pytest.exit(results.unreached, returncode=3)
-        yield results
+    try:
+        given, listed = _given(request.config)
+        with tempfile.TemporaryDirectory(prefix="sse-conformance-") as scratch:
+            folder = Path(option("--sse-out") or scratch)
+            scenarios, rules = _selected(request.session)
+            job = Job(
+                given or built_in(Path(scratch)),
+                scenarios,
+                rules,
+                folder=folder,
+                histories=prepare(folder),
+                seed=option("--sse-seed"),
+                duration=option("--sse-duration"),
+                toxiproxy=option("--sse-toxiproxy"),
+                verify=not option("--sse-insecure"),
+            )
+            ran = trio.run(do, job)
+            results = _results(ran, listed, strict=option("--sse-strict"))
+            if option("--sse-out"):
+                write(folder, results, ran.timelines)
+            if results.unreached is not None:
+                raise Failure(results.unreached, CONFUSED)
+            yield results
+    except Failure as failure:
+        pytest.exit(failure.plain, returncode=failure.code)
+
+
+def _given(config: pytest.Config) -> tuple[Loaded | None, tuple[KnownFailure, ...]]:
+    """The configuration that the options name, if they name one, and the known failures. Raises `Failure`."""
+    file, failures = config.getoption("--sse-config"), config.getoption("--sse-known-failures")
+    positive(config.getoption("--sse-duration"))
+    given = read_config(config.getoption("--sse-url"), Path(file) if file else None, option="--sse-config")
+    if given is not None:
+        needs_server(given)
+    try:
+        return given, load_known_failures(Path(failures)) if failures else ()
+    except KnownFailuresError as error:
+        raise Failure(f"--sse-known-failures {error}", MISUSED) from error
+    except OSError as error:
+        raise Failure(f"--sse-known-failures {failures}: {error.strerror}", MISUSED) from error
+
+
+def _selected(session: pytest.Session) -> tuple[tuple[Scenario, ...], tuple[Rule, ...]]:
+    """What the tests that were selected (`-k`, or by their ids) are cases of: no more is driven."""
+    ids = {
+        item.callspec.params.get("case_id", "")
+        for item in session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    }
+    wanted = [(scenario, rule) for scenario, rule in NAMES if f"{scenario}/{rule}" in ids]
+    scenarios, rules = {scenario for scenario, _ in wanted}, {rule for _, rule in wanted}
+    return (
+        tuple(scenario for scenario in SCENARIOS if scenario.name in scenarios),
+        tuple(rule for rule in RULES if rule.name in rules),
+    )
+
+
+def _results(ran: Run, listed: tuple[KnownFailure, ...], *, strict: bool) -> Results:
+    results = msgspec.structs.replace(ran.results, strict=strict)
+    if not listed:
+        return results
+    cases = excuse(results.cases, listed)
+    return msgspec.structs.replace(results, cases=cases, summary=summarise(cases))
 
 
 @pytest.fixture(scope="session")
