@@ -14,6 +14,7 @@ from conformance.transport import Route, open_client
 from conformance.wire import Decoder, Event, Reconnection
 from fault_injection.network import Connection, Network
 
+_LINES_PER_ITEM = 4  # empty lines make no items, and take their time to decode
 _PIECES_PER_ITEM = 10  # chunks of one byte would fill the memory long before `limits.body` bytes are there
 
 Reading: TypeAlias = Callable[[Parsed], Dialect]
@@ -176,7 +177,7 @@ class Subscription:
 
     async def _read(self, response: httpx.Response) -> tuple[How, str]:
         left, items = self._patience.body, self._patience.items
-        pieces = _PIECES_PER_ITEM * items
+        pieces, lines = _PIECES_PER_ITEM * items, _LINES_PER_ITEM * items
         async for data in response.aiter_raw():
             if self._leaving is not None and self._leaving[0] == "body-limit":
                 continue  # the cancellation comes with the next wait; to break would leave httpx's generators behind
@@ -184,12 +185,15 @@ class Subscription:
                 self._on_data(data[:left])
             left -= len(data)
             pieces -= 1
+            lines -= data.count(b"\n") + data.count(b"\r")
             if left < 0:
                 self._overflow(f"{self._patience.body} bytes (limits.body)")
             elif self._items > items:
                 self._overflow(f"{items} events (limits.events)")
             elif pieces < 0:
                 self._overflow(f"{_PIECES_PER_ITEM} times {items} pieces (limits.events)")
+            elif lines < 0:
+                self._overflow(f"{_LINES_PER_ITEM} times {items} lines (limits.events)")
         return "complete", ""
 
     def _overflow(self, what: str) -> None:

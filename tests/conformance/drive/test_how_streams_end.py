@@ -309,3 +309,13 @@ async def test_nothing_listens_any_more_after_the_server_was_left() -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         await network.connect("127.0.0.1", int(origin.rpartition(":")[2]))
+
+
+@in_virtual_time
+async def test_too_many_lines_end_it_though_they_make_no_item() -> None:
+    limits = Limits(events=100, body=2**20)
+    lines = await streamed(says(CHUNKED, then=repeats(chunk(b"\n" * 100))), configured(limits=limits))
+    assert lines.how == "body-limit"
+    assert lines.ended is not None
+    assert "over 4 times 100 lines (limits.events)" in lines.ended.detail
+    assert len(lines.body) <= 500
