@@ -20,7 +20,7 @@ slow_network = scenario(
 sliced_bytes = scenario(
     "sliced-bytes",
     summary="The link re-cuts the bytes: inside CRLF, inside a UTF-8 character, between fields.",
-    plan=Plan((Slice(size=3, variation=2, gap=0.0),)),
+    plan=Plan((Slice(size=8, variation=7),)),
 )(_read_to_the_end)
 
 
