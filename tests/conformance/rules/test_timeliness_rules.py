@@ -306,14 +306,16 @@ def test_a_late_subscriber_gets_what_there_is_at_once() -> None:
     early = stream([(1.0, typed("delta"))], how="watched", ended=20.0)
     late = stream(in_blocks(2048, 15.0), name="late", at=10.0, ended=15.01)
     assert judged(no_burst, early, late, terms=UNTIMED).verdict == "inconclusive"
+    back = stream(in_blocks(2048, 5.0), sent=[("last-event-id", "7")], names={}, ended=5.01)
+    assert judged(no_burst, back, terms=UNTIMED).verdict == "inconclusive"
 
 
-def test_padding_of_half_a_buffer_makes_no_burst() -> None:
-    pairs = b"".join(typed("delta", str(index)) + encode_comment(" " * 1900) for index in range(12))
-    assert (
-        judged(no_burst, stream(blocks(pairs, 4096, [1.0, 2, 3, 4, 5, 6])), terms=UNTIMED).verdict
-        == "conforms"
-    )
+def test_two_events_that_wait_together_make_no_burst() -> None:
+    padded = b"".join(typed("delta", str(index)) + encode_comment(" " * 1900) for index in range(12))
+    large = b"".join(typed("delta", str(index) * 950) for index in range(10, 22))
+    for pairs in (padded, large):
+        judgement = judged(no_burst, stream(blocks(pairs, 4096, [1.0, 2, 3, 4, 5, 6])), terms=UNTIMED)
+        assert judgement.verdict == "conforms"
 
 
 @pytest.mark.parametrize(
