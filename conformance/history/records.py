@@ -182,6 +182,16 @@ class Gauge(_Record, frozen=True, tag="gauge"):
     detail: str = ""
 
 
+class Left(_Record, frozen=True, tag="left"):
+    """Something that the application left behind when it was shut down: its kind, its name, and the line where
+    it was created."""
+
+    kind: str
+    name: str
+    created_at: str = ""
+    detail: str = ""
+
+
 class Concluded(_Record, frozen=True, tag="concluded"):
     """The last record. `skipped`: the scenario could not be driven here, and why. `unreached`: the target did
     not answer in a way that let it be driven. `failed`: the harness broke."""
@@ -191,7 +201,7 @@ class Concluded(_Record, frozen=True, tag="concluded"):
 
 
 Record: TypeAlias = (
-    Began | Requested | Connected | Head | Chunk | Relayed | Ended | Mark | Fired | Gauge | Concluded
+    Began | Requested | Connected | Head | Chunk | Relayed | Ended | Mark | Fired | Gauge | Left | Concluded
 )
 
 

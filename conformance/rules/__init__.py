@@ -1,6 +1,6 @@
 """The catalogue of rules: claims about event streams, each with its source and how to mend what breaks it."""
 
-from conformance.rules import completion, http, order, resume, timeliness, wire
+from conformance.rules import completion, http, order, resource, resume, timeliness, wire
 from conformance.rules.rule import Judgement, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -10,6 +10,7 @@ RULES: tuple[Rule, ...] = (
     *order.RULES,
     *completion.RULES,
     *resume.RULES,
+    *resource.RULES,
 )
 
 __all__ = ["RULES", "Judgement", "Rule"]

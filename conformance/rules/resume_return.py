@@ -159,7 +159,8 @@ def _unlike_a_witness(history: History, back: Return) -> str | None:
         common = [place for place, (key, _) in enumerate(behind) if key in have]
         if not common:
             continue
-        due = behind if back.now.completed is not None else behind[: common[-1] + 1]
+        stayed = back.now.how != "dropped" and not severed(history, back.now)  # to the end marker, too
+        due = behind if back.now.completed is not None and stayed else behind[: common[-1] + 1]
         missing = [each for key, each in due if key not in have]
         if missing:
             return f"{listed(label(witness.dialect, each) for each in missing)}, which {witness.name} got"

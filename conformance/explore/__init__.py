@@ -1,0 +1,53 @@
+"""Exploration: many schedules of one subject in virtual time, and the smallest that breaks a rule.
+
+`search(Exploration(asgi_subject(make), config))`. A schedule (`schedule.py`) is data and says what happens to
+subscribers, link and application; `draw.py` draws one, `play.py` plays it, `search.py` tries many and shrinks.
+"""
+
+from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule
+from conformance.explore.rules import EXPLORED
+from conformance.explore.schedule import (
+    Break,
+    Choice,
+    Hold,
+    Late,
+    Leave,
+    Order,
+    Replay,
+    ReplayError,
+    Schedule,
+    Unaware,
+    load_replay,
+    save_replay,
+    words,
+)
+from conformance.explore.search import NotRepeatable, Searched, search
+from conformance.explore.subjects import Subject, asgi_subject, reference_subject
+
+__all__ = [
+    "EXPLORED",
+    "Break",
+    "Choice",
+    "Exploration",
+    "Hold",
+    "Late",
+    "Leave",
+    "NotRepeatable",
+    "Order",
+    "Played",
+    "Replay",
+    "ReplayError",
+    "Schedule",
+    "Searched",
+    "Subject",
+    "Unaware",
+    "asgi_subject",
+    "digest",
+    "history_bytes",
+    "load_replay",
+    "play_schedule",
+    "reference_subject",
+    "save_replay",
+    "search",
+    "words",
+]

@@ -1,0 +1,77 @@
+"""Draws schedules, through Hypothesis: so they shrink to the smallest that still fails."""
+
+from hypothesis import strategies as st
+
+from conformance.explore.schedule import Break, Choice, Hold, Late, Leave, Order, Schedule, Unaware
+from fault_injection.faults import AtTrigger, Disconnect, Fault, Latency, Slice
+from fault_injection.strategies import faults
+
+_SECONDS = (0.0, 0.001, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_MOST_EVENTS = 12
+_MOST_EXCHANGES = 6
+_SLOW = ("*.send.*.before", "*.send.*.after", "1.send.*.before", "2.send.*.before")  # a slow client
+_CUTS = (*(AtTrigger("events", count) for count in range(1, 6)), AtTrigger("completion"))
+
+
+def schedules(subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5) -> st.SearchStrategy[Schedule]:
+    """Schedules of about `most` choices at the most, for these subscribers."""
+    names = st.sampled_from(subscribers)
+    seconds = st.sampled_from(_SECONDS)
+    waits = st.sampled_from(_SECONDS[1:])
+    leave = _leaves(names, waits, st.none() | seconds | seconds)
+    unaware = st.builds(Unaware, waits)
+    slow = st.builds(Hold, st.sampled_from(_SLOW), waits)
+    hold = st.builds(Hold, _boundaries(), waits)
+    kinds: tuple[st.SearchStrategy[Choice], ...] = (
+        st.builds(Late, names, waits),
+        slow,
+        hold,
+        unaware,
+        leave,
+        st.builds(Order, st.integers(1, 1_000)),
+        st.builds(Break, _faults()),
+    )
+    alone = st.one_of(kinds).map(lambda choice: (choice,))
+    together = st.tuples(leave, unaware) | st.tuples(
+        leave, slow | hold
+    )  # what it takes for most races at a leave
+    drawn = st.lists(alone | alone | together, max_size=most)
+    return drawn.map(lambda parts: Schedule(tuple(choice for part in parts for choice in part)))
+
+
+def _leaves(
+    names: st.SearchStrategy[str], waits: st.SearchStrategy[float], away: st.SearchStrategy[float | None]
+) -> st.SearchStrategy[Leave]:
+    """Each moment with the numbers that it looks at, and no others."""
+    how = st.sampled_from(("fin", "rst"))
+    at_once = st.builds(Leave, names, st.sampled_from(("before-head", "head")), how=how, away=away)
+    events = st.builds(
+        Leave, names, st.just("events"), count=st.integers(1, _MOST_EVENTS), how=how, away=away
+    )
+    time = st.builds(Leave, names, st.just("time"), seconds=waits, how=how, away=away)
+    return at_once | events | time
+
+
+def _faults() -> st.SearchStrategy[Fault]:
+    """Faults under which a stream still comes to its end long before the patience does."""
+    others = faults(
+        kinds=(Latency, Disconnect),
+        directions=("downstream",),
+        most_seconds=2.0,
+        most_connections=2,
+        triggers=_CUTS,
+    )
+    small = st.builds(Slice, size=st.integers(1, 64))
+    slow = st.builds(Slice, size=st.integers(64, 1024), gap=st.sampled_from((0.001, 0.01)))
+    return others | small | slow
+
+
+def _boundaries() -> st.SearchStrategy[str]:
+    """Names of crossings, those of the first few calls first; one that does not happen changes nothing."""
+    exchanges = st.sampled_from(("*", "1", "2")) | st.integers(0, _MOST_EXCHANGES).map(str)
+    numbers = st.sampled_from(("*", "0", "1", "2")) | st.integers(0, _MOST_EVENTS).map(str)
+    sides = st.sampled_from(("before", "after"))
+    sends = st.tuples(exchanges, st.just("send"), numbers, sides)
+    receives = st.tuples(exchanges, st.just("receive"), st.sampled_from(("*", "0", "1")), sides)
+    calls = st.tuples(exchanges, st.sampled_from(("call", "return")))
+    return st.one_of(sends, sends, receives, calls).map(".".join)

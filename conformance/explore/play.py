@@ -1,0 +1,104 @@
+"""Plays one schedule against a subject in virtual time, and judges what happened."""
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+import trio
+import trio.testing
+
+from conformance.config import Config
+from conformance.determinism import seeded
+from conformance.drive.scene import Setting, play
+from conformance.explore.rules import EXPLORED
+from conformance.explore.schedule import Schedule
+from conformance.explore.subjects import Subject
+from conformance.explore.visits import scenario
+from conformance.history import Concluded, History, history
+from conformance.judging import held, judge, on_assumed_terms
+from conformance.rules import Rule
+from fault_injection.virtual import VirtualNetwork
+from reports.results import Case, Verdict
+
+_WALL = 1_700_000_000.0  # seconds since 1970 at the beginning of every schedule
+_PATIENCE = 60.0  # seconds of virtual time
+_WATCH = 120.0  # seconds of virtual time for a stream whose completion is not known
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What is explored, and on which terms."""
+
+    subject: Subject
+    config: Config
+    rules: tuple[Rule, ...] = EXPLORED
+    seed: int = 0
+    subscribers: tuple[str, ...] = ("a", "b")
+
+    @property
+    def coming(self) -> tuple[str, ...]:
+        """The subscribers that come: only the first one where a stream is not shared."""
+        return self.subscribers if self.config.expect.shared else self.subscribers[:1]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A schedule, the history that it gave, and the cases that it broke."""
+
+    schedule: Schedule
+    history: History
+    broken: tuple[Case, ...]
+
+
+def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
+    """Run the subject through a schedule. The same schedule gives the same history, byte for byte."""
+    with seeded(exploration.seed + schedule.order):
+        recorded = trio.run(_run, exploration, schedule, clock=trio.testing.MockClock(autojump_threshold=0))
+    (settled,) = on_assumed_terms({"": recorded}).values()
+    cases = judge(settled, exploration.rules, anywhere=True)
+    broken = tuple(case for case in cases if case.verdict in {Verdict.FAIL, Verdict.WARN, Verdict.ERROR})
+    return Played(schedule, recorded, broken)
+
+
+def history_bytes(played: Played) -> bytes:
+    """The history as it would stand in a file."""
+    encode = msgspec.json.encode
+    return b"".join(encode(record) + b"\n" for record in played.history.records)
+
+
+def digest(played: Played) -> str:
+    """SHA-256 of the history, in hexadecimal."""
+    return hashlib.sha256(history_bytes(played)).hexdigest()
+
+
+def _patient(config: Config) -> Config:
+    """Schedules hold things up on purpose, and waiting is free: no limit shall be what breaks."""
+    limits = config.limits
+    patient = msgspec.structs.replace(
+        limits,
+        head=max(limits.head, _PATIENCE),
+        first_event=max(limits.first_event, _PATIENCE),
+        close=max(limits.close, _PATIENCE),
+        completion=max(limits.completion, 4 * _PATIENCE),
+    )
+    return msgspec.structs.replace(config, limits=patient)
+
+
+async def _run(exploration: Exploration, schedule: Schedule) -> History:
+    network, config = VirtualNetwork(), _patient(exploration.config)
+    async with exploration.subject(network, schedule.moments) as running:
+        host, port = running.address
+        setting = Setting(
+            network=network,
+            config=config,
+            origin=f"http://{host}:{port}",
+            seed=exploration.seed,
+            duration=_WATCH,
+            declared=held(config),
+            clock="virtual",
+            wall=lambda: _WALL + trio.current_time(),
+        )
+        recorded = await play(setting, scenario(schedule, exploration.coming))
+    *records, last = recorded.records
+    assert isinstance(last, Concluded)
+    return history([*records, *running.seen, last])

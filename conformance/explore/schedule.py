@@ -1,0 +1,231 @@
+"""A schedule: what happens to the subscribers, the link and the application in one run, as data.
+
+Nothing chosen is the plain run. Every choice is one departure from it, so a failing schedule that has been
+shrunk says in a few words what it takes. A replay file holds one schedule, its seed, and what it broke.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+import trio
+
+from conformance.asgi import Boundary, Moments, News
+from conformance.asgi import Choice as MomentsChoice
+from conformance.asgi.moments import AT_ONCE, UNDISTURBED
+from fault_injection.faults import Fault, Plan
+from fault_injection.plans import describe
+
+VERSION = 1
+
+_HELD = 120.0  # seconds of virtual time
+
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class _Choice(msgspec.Struct, frozen=True, tag_field="choice", forbid_unknown_fields=True):
+    """What all choices share: the name of their kind in JSON."""
+
+
+class Late(_Choice, frozen=True, tag="late"):
+    """A subscriber comes so many seconds after the work has begun."""
+
+    subscriber: str
+    seconds: Seconds
+
+
+class Leave(_Choice, frozen=True, tag="leave"):
+    """A subscriber leaves and comes back `away` seconds later with its last event ID; never, if None.
+
+    It leaves the first of its connections that gets so far: `before-head` right after its request is sent,
+    `head` when the response begins, `events` after `count` events, `time` after `seconds`.
+    """
+
+    subscriber: str
+    when: Literal["before-head", "head", "events", "time"]
+    count: Count = 0
+    seconds: Seconds = 0.0
+    how: Literal["fin", "rst"] = "fin"
+    away: Seconds | None = None
+
+
+class Hold(_Choice, frozen=True, tag="hold"):
+    """Where the application crosses the boundary to its server, it is held up for `seconds`.
+
+    `boundary` is named as in `conformance.asgi.moments`: `1.send.2.before` is the third `send` of the second
+    exchange, before anything of it is done. `*` stands for every exchange, or every `send` or `receive`.
+    """
+
+    boundary: str
+    seconds: Seconds
+
+
+class Unaware(_Choice, frozen=True, tag="unaware"):
+    """The application learns `seconds` late that a client has gone."""
+
+    seconds: Seconds
+
+
+class Break(_Choice, frozen=True, tag="fault"):
+    """The link has this fault, after those of the choices before."""
+
+    fault: Fault
+
+
+class Order(_Choice, frozen=True, tag="order"):
+    """Of tasks that could run at the same moment, another one goes first: the scheduler's seed."""
+
+    seed: Count
+
+
+Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The choices of one run, in the order in which they were drawn."""
+
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        """The faults of the link."""
+        return Plan(tuple(choice.fault for choice in self.choices if isinstance(choice, Break)))
+
+    @property
+    def order(self) -> int:
+        """The scheduler's seed; 0 where nothing was chosen."""
+        return next((choice.seed for choice in reversed(self.choices) if isinstance(choice, Order)), 0)
+
+    @property
+    def moments(self) -> Moments:
+        """What happens where the application crosses the boundary to its server."""
+        holds = {choice.boundary: choice.seconds for choice in self.choices if isinstance(choice, Hold)}
+        late = max((choice.seconds for choice in self.choices if isinstance(choice, Unaware)), default=None)
+        return _Held(holds, late)
+
+    def late(self, subscriber: str) -> float:
+        """How many seconds after the beginning this subscriber comes."""
+        return sum(
+            each.seconds for each in self.choices if isinstance(each, Late) and each.subscriber == subscriber
+        )
+
+    def leaves(self, subscriber: str) -> tuple[Leave, ...]:
+        """How this subscriber's connections end early, one after the other."""
+        return tuple(
+            each for each in self.choices if isinstance(each, Leave) and each.subscriber == subscriber
+        )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """`Moments` by the names of boundaries, with `*` in them. After a while nothing is held up any more, so that what
+    is left then is not left because of that."""
+
+    holds: Mapping[str, float]
+    late: float | None
+
+    def at(self, boundary: Boundary) -> MomentsChoice:
+        if not self.holds or trio.current_time() > _HELD:
+            return UNDISTURBED
+        exchange, kind, *rest = boundary.name.split(".")
+        for index in dict.fromkeys((rest[0], "*")) if rest else ("",):
+            for number in (exchange, "*"):
+                name = ".".join((number, kind, index, rest[1])) if rest else f"{number}.{kind}"
+                if name in self.holds:
+                    return MomentsChoice(delay=self.holds[name])
+        return UNDISTURBED
+
+    def news(self, exchange: int) -> News:
+        return AT_ONCE if self.late is None else News(until="never", at_most=self.late)
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A replay file. `subject`: the application (`module:attr`) or `reference`. `breaks`: the rules that the
+    schedule breaks. `digest`: SHA-256 of the history that it gives, in hexadecimal."""
+
+    version: int = VERSION
+    subject: str
+    config: str | None = None
+    seed: int = 0
+    schedule: Schedule
+    breaks: tuple[str, ...] = ()
+    digest: str = ""
+
+
+class ReplayError(ValueError):
+    """A file is no replay file that this version reads; the message says why."""
+
+
+class _Versioned(msgspec.Struct):
+    """What a file of any version says."""
+
+    version: int = VERSION
+
+
+def load_replay(path: Path) -> Replay:
+    """Read a replay file. Raises `ReplayError`, `OSError`."""
+    try:
+        content = path.read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).version
+        if version > VERSION:
+            raise ReplayError(
+                f"{path}: version {version} of the format; this sse-conformance reads up to {VERSION}"
+            )
+        return msgspec.json.decode(content, type=Replay)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ReplayError(f"{path}: not a replay file: {error}") from error
+
+
+def save_replay(path: Path, replay: Replay) -> None:
+    """Write a replay file."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(replay), indent=2) + b"\n")
+
+
+def words(schedule: Schedule) -> list[str]:
+    """The schedule in words, a line for each choice."""
+    return [_phrase(choice) for choice in schedule.choices] or ["nothing out of the ordinary"]
+
+
+def _phrase(choice: Choice) -> str:
+    match choice:
+        case Late(subscriber, seconds):
+            return f"subscriber {subscriber} comes {seconds:g} s late"
+        case Leave(subscriber=subscriber, how=how, away=away):
+            back = "and does not come back" if away is None else f"and comes back {away:g} s later"
+            return f"subscriber {subscriber} leaves {_moment(choice)} by {how.upper()} {back}"
+        case Hold(boundary, seconds):
+            return f"the application is held up for {seconds:g} s {_place(boundary)}"
+        case Unaware(seconds):
+            return f"the application learns {seconds:g} s late that a client has gone"
+        case Break(fault):
+            return f"the link: {describe(fault)}"
+        case Order(seed):
+            return f"tasks that are ready at the same moment run in order {seed}"
+
+
+_EXPLAINED = {"call": "when it is called", "return": "when it returns"}
+
+
+def _place(boundary: str) -> str:
+    exchange, kind, *rest = boundary.split(".")
+    of = "in every exchange" if exchange == "*" else f"in exchange {exchange}"
+    if len(rest) != 2:
+        return f"{_EXPLAINED.get(kind, kind)} {of}"
+    index, side = rest
+    which = f"each {kind}" if index == "*" else f"{kind} {index}"
+    return f"{side} {which} {of}"
+
+
+def _moment(leave: Leave) -> str:
+    match leave.when:
+        case "before-head":
+            return "before the response begins"
+        case "head":
+            return "when the response begins"
+        case "events":
+            return f"after event {leave.count}"
+        case "time":
+            return f"after {leave.seconds:g} s"

@@ -1,0 +1,90 @@
+"""Tries schedules until one breaks a rule, and shrinks it to the smallest that still does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import seed as seeded_by
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import Flaky
+
+from conformance.explore.draw import schedules
+from conformance.explore.play import Exploration, Played, history_bytes, play_schedule
+from conformance.explore.schedule import Schedule
+
+
+class NotRepeatable(Exception):
+    """The same schedule gave another history: the subject uses a clock, threads, or randomness of its own."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How many schedules were tried until the first one broke a rule (or in all), how many in all, and the
+    smallest that breaks it, if one does."""
+
+    until_found: int
+    tried: int
+    found: Played | None
+
+
+def search(
+    exploration: Exploration,
+    *,
+    most: int,
+    database: Path | None = None,
+    told: Callable[[int, bool], None] = lambda _tried, _found: None,
+) -> Searched:
+    """Try up to `most` schedules. What was found is kept in `database`, and tried first the next time.
+
+    `told` hears of every schedule: how many were tried, and whether one that breaks a rule was found, so that
+    it is being shrunk. Raises `NotRepeatable`.
+    """
+    tried, until_found = 0, 0
+    smallest: Played | None = None
+    by_rule: dict[str, type[_Broken]] = {}
+
+    @settings(
+        max_examples=most,
+        database=DirectoryBasedExampleDatabase(database) if database is not None else None,
+        derandomize=False,  # else there is no database, and in CI that is the default
+        deadline=None,
+        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+    )
+    @seeded_by(exploration.seed)  # below: it takes away the database of settings that it finds
+    @given(schedules(exploration.coming))
+    def attempt(schedule: Schedule) -> None:
+        nonlocal tried, until_found, smallest
+        tried += 1
+        if smallest is None:
+            until_found += 1
+        played = play_schedule(exploration, schedule)
+        told(tried, smallest is not None)
+        if played.broken:
+            smallest = played
+            rule = played.broken[0].rule
+            raise by_rule.setdefault(rule, type("Broken", (_Broken,), {}))(rule)
+
+    try:
+        attempt()
+    except _Broken:
+        pass
+    except Flaky as flaky:
+        raise NotRepeatable(
+            "the same schedule did not break the rule again: the subject uses a clock, threads or randomness of its own"
+        ) from flaky
+    if smallest is not None and history_bytes(play_schedule(exploration, smallest.schedule)) != history_bytes(
+        smallest
+    ):
+        raise NotRepeatable(
+            "the same schedule gave another history: the subject uses a clock, threads or randomness of its own"
+        )
+    return Searched(until_found, tried, smallest)
+
+
+class _Broken(AssertionError):
+    """A schedule breaks a rule. There is a class for each rule, so that shrinking stays with the one it began with."""

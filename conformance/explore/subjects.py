@@ -1,0 +1,105 @@
+"""What can be explored: an ASGI application, or the reference service, on a virtual network."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import trio
+
+from conformance.asgi import Boundary, Moments, Options, open_asgi
+from conformance.asgi.types import ASGIApp
+from conformance.history import Left, Mark, Record
+from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
+from conformance.reference.service import ServiceOptions, open_service
+from conformance.rules.resource import ERROR, SHUT_DOWN
+from fault_injection.network import Address, Network
+
+
+@dataclass
+class Running:
+    """A subject that serves at `address`; `seen` is what it left behind and did wrong, once it has shut down."""
+
+    address: Address
+    seen: list[Record] = field(default_factory=list)
+
+
+Subject: TypeAlias = Callable[[Network, Moments], AbstractAsyncContextManager[Running]]
+
+
+def asgi_subject(make: Callable[[], ASGIApp], options: Options | None = None) -> Subject:
+    """An ASGI application. `make` gives a fresh one for each run: state from the run before is no race."""
+
+    @asynccontextmanager
+    async def run(network: Network, moments: Moments) -> AsyncIterator[Running]:
+        zero = trio.current_time()
+        async with open_asgi(make(), network, moments=moments, options=options) as subject:
+            running = Running(subject.address)
+            yield running
+        now = trio.current_time() - zero
+        running.seen += [
+            Mark(time=error.at - zero, what=ERROR, detail=error.message) for error in subject.errors
+        ]
+        running.seen.append(Mark(time=now, what=SHUT_DOWN))
+        running.seen += [
+            Left(time=now, kind=left.kind, name=left.name, created_at=left.created_at, detail=left.detail)
+            for left in subject.left_behind()
+        ]
+
+    return run
+
+
+def reference_subject(
+    options: ServiceOptions = ServiceOptions(epoch=1_700_000_000.0),
+    wrap: Callable[[App], App] = lambda app: app,
+) -> Subject:
+    """The reference service, or a specimen made from it by `wrap`."""
+
+    @asynccontextmanager
+    async def run(network: Network, moments: Moments) -> AsyncIterator[Running]:
+        async with open_service(
+            network, options=options, rng=random.Random(0), wrap=lambda app: _held_up(wrap(app), moments)
+        ) as service:
+            yield Running(service.address)
+
+    return run
+
+
+def _held_up(app: App, moments: Moments) -> App:
+    """The application, with the moments of an ASGI application at its own boundary."""
+    count = 0
+
+    async def handle(request: Request, respond: Responder) -> None:
+        nonlocal count
+        exchange, count = count, count + 1
+        await _cross(moments, Boundary(exchange, "call"))
+        await app(request, _HeldUp(respond, moments, exchange))
+
+    return handle
+
+
+class _HeldUp(WrappedResponder):
+    def __init__(self, inner: Responder, moments: Moments, exchange: int) -> None:
+        super().__init__(inner)
+        self._moments = moments
+        self._exchange = exchange
+        self._index = 0
+
+    async def start(self, status: int, headers: HeaderList = ()) -> None:
+        await self._around(lambda: self.inner.start(status, headers))
+
+    async def send(self, data: bytes) -> None:
+        await self._around(lambda: self.inner.send(data))
+
+    async def _around(self, step: Callable[[], Awaitable[None]]) -> None:
+        index, self._index = self._index, self._index + 1
+        await _cross(self._moments, Boundary(self._exchange, "send", index, "before"))
+        await step()
+        await _cross(self._moments, Boundary(self._exchange, "send", index, "after"))
+
+
+async def _cross(moments: Moments, boundary: Boundary) -> None:
+    delay = moments.at(boundary).delay
+    if delay is not None:
+        await trio.sleep(delay)

@@ -1,0 +1,108 @@
+"""The scenario that is explored: subscribers come, leave and come back as a schedule has it."""
+
+import trio
+
+from conformance.drive.stage import Stage
+from conformance.drive.subscription import Subscription
+from conformance.explore.schedule import Leave, Schedule
+from conformance.history import Gauge
+from conformance.pointer import resolve
+from conformance.scenarios import Scenario
+
+NAME = "explore"
+SUMMARY = "Subscribers come, leave and come back, faults happen on the link, tasks run in any order."
+
+_MOST = 12  # connections of one subscriber
+_USUAL_AWAY = 1.0  # seconds until a subscriber comes back whose connection was cut, if the stream sets none
+
+
+def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> Scenario:
+    """The scenario of a schedule for these subscribers."""
+
+    async def drive(stage: Stage) -> None:
+        await _probe(stage)
+        await stage.start()
+        async with trio.open_nursery() as visiting:
+            for name in subscribers:
+                visiting.start_soon(_visit, stage, schedule, name)
+        await stage.status()
+        await _settled(stage)
+
+    return Scenario(NAME, SUMMARY, drive, schedule.plan)
+
+
+async def _visit(stage: Stage, schedule: Schedule, name: str) -> None:
+    await trio.sleep(schedule.late(name))
+    leaves = list(schedule.leaves(name))
+    last_event_id = ""
+    for _ in range(_MOST):
+        leave = leaves.pop(0) if leaves else None
+        async with stage.subscribe(name, last_event_id=last_event_id or None) as here:
+            stage.nursery.start_soon(_ask_when_told, stage, here)
+            if leave is None:
+                await here.finished()
+            elif await _until(here, leave):
+                await here.drop(reset=leave.how == "rst")
+        away = _away(stage, here, leave)
+        if away is None:
+            return
+        last_event_id = here.last_event_id or last_event_id
+        await trio.sleep(away)
+
+
+async def _ask_when_told(stage: Stage, here: Subscription) -> None:
+    """Ask for the status as soon as the stream says that the work is over, as who fetches a result does."""
+    if await here.until(lambda self: self.completed):
+        await stage.status()
+
+
+async def _probe(stage: Stage) -> dict[str, float | None]:
+    """Ask for the gauges, if there are any, and write down what they say."""
+    probe = stage.config.target.probe
+    if probe is None:
+        return {}
+    answer = await stage.ask("probe", "GET", probe.path, headers=probe.headers)
+    seen: dict[str, float | None] = {}
+    for name, pointer in probe.gauges.items():
+        value = resolve(answer.json, pointer)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        seen[name] = float(value) if is_number else None
+        detail = "" if is_number else f"no number at {pointer} in the answer of {probe.path}"
+        stage.recorder.record(Gauge(time=stage.recorder.now(), name=name, value=seen[name], detail=detail))
+    return seen
+
+
+async def _settled(stage: Stage) -> None:
+    """Let what is still under way have all the time that it may take, and look at the gauges again: work that goes
+    on without subscribers comes to its end too."""
+    await trio.sleep(stage.config.limits.completion + stage.config.limits.close)
+    await _probe(stage)
+
+
+async def _until(here: Subscription, leave: Leave) -> bool:
+    """Wait for the moment to leave; False where the connection ended before."""
+    match leave.when:
+        case "before-head":
+            return await here.until(lambda self: self.sent)
+        case "head":
+            return await here.head()
+        case "events":
+            return await here.saw(leave.count)
+        case "time":
+            with trio.move_on_after(leave.seconds):
+                await here.finished()
+            return not here.ended
+
+
+def _away(stage: Stage, here: Subscription, leave: Leave | None) -> float | None:
+    """How long (seconds) to stay away before coming back; None: for good.
+
+    An event source comes back whenever a response ends before the stream: WHATWG HTML, section 9.2.3.
+    """
+    if here.how == "dropped" and leave is not None:
+        return leave.away
+    if here.completed or not stage.config.expect.resumable:
+        return None
+    if here.how in {"truncated", "reset", "refused"} or (here.how == "complete" and here.events):
+        return _USUAL_AWAY if here.reconnection_time is None else here.reconnection_time
+    return None

@@ -1,0 +1,134 @@
+"""Resources: what a stream took is given back."""
+
+from collections.abc import Callable
+
+from conformance.history import Gauge, History, Left
+from conformance.rules.rule import (
+    Judgement,
+    evidence_at,
+    inconclusive,
+    not_applicable,
+    rule,
+    settle,
+)
+from reports.results import Finding, Level
+
+SHUT_DOWN = "application shut down"
+"""The mark that an application in this process has been shut down, and that it was looked at what is left."""
+
+ERROR = "application error"
+"""The mark that the application raised, or broke the protocol, or that an exception in it was caught by nobody."""
+
+_SOURCE = "https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task"
+
+
+def _left(history: History, wanted: Callable[[Left], bool], what: str) -> Judgement:
+    if not history.marked(SHUT_DOWN):
+        return not_applicable("the application does not run in this process (--app)")
+    left = [record for record in history.records if isinstance(record, Left) and wanted(record)]
+    if not any(stream.head for stream in history.streams):
+        return inconclusive("no stream was answered")
+    return settle(
+        (
+            Finding(
+                f"{record.kind} {record.name} is left after the shutdown"
+                + (f", created at {record.created_at}" if record.created_at else ""),
+                (
+                    evidence_at(
+                        record.time, "", expected=f"no {what} left", actual=record.detail or record.name
+                    ),
+                ),
+            )
+            for record in left
+        ),
+        len(history.streams),
+        f"streams that left no {what} behind",
+    )
+
+
+@rule(
+    "resource.tasks-left",
+    claim="After the shutdown no task, call or connection of the application is left.",
+    why="A task that outlives its stream goes on working for nobody, holds what it holds for ever, and with every "
+    "dropped client there is one more of them.",
+    source=_SOURCE,
+    mend="Keep the task that produces for a stream, and cancel and await it in a finally around the stream's body; "
+    "better, start it in a task group that the response owns.",
+    scenarios=("explore",),
+)
+def tasks_left(history: History) -> Judgement:
+    return _left(history, lambda left: left.kind != "generator", "tasks")
+
+
+@rule(
+    "resource.generators-left",
+    claim="After the shutdown no async generator of the application is left unfinished.",
+    why="The cleanup of a generator that nobody finishes runs when the garbage collector finds it, or never: slots, "
+    "locks and subscriptions that it was to give back stay taken.",
+    source="https://peps.python.org/pep-0525/#finalization",
+    mend="Close what you iterate: async with contextlib.aclosing(generator). Do not rely on the garbage collector.",
+    scenarios=("explore",),
+)
+def generators_left(history: History) -> Judgement:
+    return _left(history, lambda left: left.kind == "generator", "generators")
+
+
+@rule(
+    "resource.no-errors",
+    level=Level.SHOULD,
+    claim="However clients come and go, the application raises nothing and sends nothing after its response.",
+    why="An exception in one stream's code ends it half done: what it holds is not given back, what it was to send is "
+    "lost, and the log fills with traces in which the one that matters drowns.",
+    source="https://asgi.readthedocs.io/en/latest/specs/www.html",
+    mend="Cancel and await what a response has started before it ends. Await every task, or look at its exception in a "
+    "callback. Take a client that has gone as the end of its stream, not as an error.",
+    scenarios=("explore",),
+)
+def no_errors(history: History) -> Judgement:
+    if not history.marked(SHUT_DOWN):
+        return not_applicable("the application does not run in this process (--app)")
+    return settle(
+        (
+            Finding(mark.detail, (evidence_at(mark.time, "", expected="no error", actual=mark.detail),))
+            for mark in history.marked(ERROR)
+        ),
+        len(history.exchanges),
+        "calls of the application",
+    )
+
+
+@rule(
+    "resource.gauges-return",
+    claim="When all subscribers have gone and the work is over, the gauges are back where they were.",
+    why="A slot, a subscription or a count that is not given back is gone until the next restart: with every client "
+    "that leaves at the wrong moment there is one less, until the server turns everybody away.",
+    source="https://docs.python.org/3/reference/compound_stmts.html#finally",
+    mend="Take what a stream needs inside the try whose finally gives it back, in the body itself: what is taken "
+    "before the body begins stays taken when the body never does. Give it back first in the finally, before "
+    "anything that waits: waiting can be cancelled.",
+    scenarios=("explore",),
+    needs=("target.probe",),
+)
+def gauges_return(history: History) -> Judgement:
+    seen: dict[str, list[Gauge]] = {}
+    for gauge in history.gauges:
+        seen.setdefault(gauge.name, []).append(gauge)
+    unseen = next((each for gauges in seen.values() for each in gauges if each.value is None), None)
+    if unseen is not None:
+        return inconclusive(f"the gauge {unseen.name}: {unseen.detail}")
+    pairs = [(gauges[0], gauges[-1]) for gauges in seen.values() if len(gauges) > 1]
+    return settle(
+        (
+            Finding(
+                f"the gauge {before.name} was {before.value:g} at the beginning and is {after.value:g} at the end",
+                (evidence_at(after.time, "", expected=f"{before.value:g}", actual=f"{after.value:g}"),),
+            )
+            for before, after in pairs
+            if before.value is not None and after.value is not None and after.value > before.value
+        ),
+        len(pairs),
+        "gauges",
+    )
+
+
+RULES = (tasks_left, generators_left, no_errors, gauges_return)

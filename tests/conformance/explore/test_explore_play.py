@@ -1,0 +1,185 @@
+"""Playing schedules and searching for one that breaks a rule."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from conformance.asgi.types import ASGIApp, Receive, Scope, Send
+from conformance.explore import (
+    EXPLORED,
+    Exploration,
+    Hold,
+    Late,
+    Leave,
+    NotRepeatable,
+    Order,
+    Schedule,
+    Unaware,
+    asgi_subject,
+    digest,
+    history_bytes,
+    play_schedule,
+    reference_subject,
+    search,
+)
+from conformance.history import Left
+from conformance.races import RACES, Race
+from conformance.races.base import Service
+from conformance.rules.resource import ERROR, SHUT_DOWN
+from conformance.specimens import SPECIMENS
+from conformance.specimens.specimen import reference_config
+
+REFERENCE = Exploration(reference_subject(), reference_config())
+BUSY = Schedule(
+    (
+        Late("b", 0.25),
+        Leave("a", "events", count=2, how="rst", away=0.05),
+        Hold("*.send.*.before", 0.05),
+        Unaware(0.5),
+        Order(3),
+    )
+)
+RACE = {race.name: race for race in RACES}
+
+
+def racing(race: Race) -> Exploration:
+    return Exploration(asgi_subject(race.make), race.config)
+
+
+def breaks(exploration: Exploration, *choices: object) -> set[str]:
+    return {case.rule for case in play_schedule(exploration, Schedule(choices)).broken}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schedule", [Schedule(), BUSY], ids=["plain", "busy"])
+@pytest.mark.parametrize(
+    "exploration", [REFERENCE, racing(RACE["late-heartbeat"])], ids=["reference", "asgi"]
+)
+def test_one_schedule_is_one_history(exploration: Exploration, schedule: Schedule) -> None:
+    first = history_bytes(play_schedule(exploration, schedule))
+    elsewhere: list[list[int]] = [[] for _ in range(1000)]  # so that addresses differ
+    assert history_bytes(play_schedule(exploration, schedule)) == first
+    assert len(elsewhere) == 1000
+    assert first.count(b'"record":"requested"') > 3
+
+
+_DIGESTS = """
+from test_explore_play import BUSY, RACE, REFERENCE, racing
+from conformance.explore import digest, play_schedule
+print(digest(play_schedule(REFERENCE, BUSY)), digest(play_schedule(racing(RACE["late-heartbeat"]), BUSY)))
+"""
+
+
+def test_it_is_the_same_in_another_process() -> None:
+    environ = {
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join(map(str, (Path.cwd(), Path(__file__).parent))),
+    }
+    there = subprocess.run(
+        [sys.executable, "-c", _DIGESTS],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = [digest(play_schedule(each, BUSY)) for each in (REFERENCE, racing(RACE["late-heartbeat"]))]
+    assert there.stdout.split() == here
+
+
+def test_a_choice_changes_what_happens() -> None:
+    plain = play_schedule(REFERENCE, Schedule())
+    assert plain.broken == ()
+    assert {exchange.name for exchange in plain.history.streams} == {"a", "b"}
+    busy = play_schedule(REFERENCE, BUSY)
+    assert busy.broken == ()
+    assert [exchange.name for exchange in busy.history.streams] == ["a", "b", "a-2"]
+    first, _, second = busy.history.streams
+    assert (first.how, len(first.events), second.how) == ("dropped", 2, "complete")
+    assert second.request_header("last-event-id") == "2"
+
+
+def test_the_reference_breaks_nothing() -> None:
+    searched = search(REFERENCE, most=300)
+    assert searched.found is None, searched.found
+    assert searched.tried == searched.until_found > 250, (
+        "Hypothesis may run out of new ones, but not so early"
+    )
+
+
+def test_the_rules_that_are_explored_exist() -> None:
+    assert len(EXPLORED) == 23
+
+
+def test_a_specimen_is_found_and_shrunk() -> None:
+    (specimen,) = [each for each in SPECIMENS if "resume.no-gap" in each.breaks][:1]
+    subject = reference_subject(wrap=specimen.wrap)
+    searched = search(Exploration(subject, specimen.configure(reference_config())), most=300)
+    assert searched.found is not None, specimen.name
+    assert {case.rule for case in searched.found.broken} & {*specimen.breaks}
+    assert len(searched.found.schedule.choices) <= 2
+
+
+class Failing(Service):
+    """Raises where a client comes back, and leaves a task."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if any(name == b"last-event-id" for name, _ in scope.get("headers", ())):
+            raise ZeroDivisionError("it came back")
+        await super().__call__(scope, receive, send)
+
+
+def test_errors_and_what_is_left_are_in_the_history() -> None:
+    exploration = Exploration(asgi_subject(Failing), RACE["shared-queue"].config)
+    plain = play_schedule(exploration, Schedule())
+    assert (plain.broken, plain.history.marked(ERROR)) == ((), ())
+    assert plain.history.marked(SHUT_DOWN)
+    played = play_schedule(exploration, Schedule((Leave("a", "events", count=1, away=0.0),)))
+    assert "resource.no-errors" in {case.rule for case in played.broken}
+    (error,) = played.history.marked(ERROR)
+    assert "ZeroDivisionError: it came back" in error.detail
+    orphan = play_schedule(
+        racing(RACE["orphaned-producer"]), Schedule((Leave("a", "events", count=1),))
+    ).history
+    (left,) = [record for record in orphan.records if isinstance(record, Left)]
+    assert left.created_at.partition(":")[0].endswith("orphaned_producer.py")
+
+
+def test_a_slow_application_is_not_taken_for_one_that_leaves_tasks() -> None:
+    for side in ("before", "after"):
+        exploration = Exploration(asgi_subject(Service), RACE["shared-queue"].config)
+        assert breaks(exploration, Hold(f"*.send.*.{side}", 5.0)) == set()
+
+
+def test_who_draws_its_own_lots_is_told(tmp_path: Path) -> None:
+    calls = count()
+
+    def make() -> ASGIApp:
+        return Service() if next(calls) % 3 else RACE["shared-queue"].make()
+
+    with pytest.raises(NotRepeatable, match="clock, threads or randomness"):
+        search(Exploration(asgi_subject(make), RACE["shared-queue"].config), most=50)
+
+
+def test_what_was_found_is_tried_first_the_next_time(tmp_path: Path) -> None:
+    exploration = racing(RACE["slot-before-body"])
+    first = search(exploration, most=500, database=tmp_path)
+    again = search(exploration, most=500, database=tmp_path)
+    assert first.found is not None
+    assert again.found is not None
+    assert again.until_found == 1
+    assert again.found.schedule == first.found.schedule
+
+
+def test_progress_is_told() -> None:
+    told: list[tuple[int, bool]] = []
+    search(racing(RACE["cancelled-cleanup"]), most=100, told=lambda tried, found: told.append((tried, found)))
+    assert [tried for tried, _ in told] == list(range(1, len(told) + 1))
+    assert _changes([found for _, found in told]) == [False, True]
+
+
+def _changes(flags: Sequence[bool]) -> list[bool]:
+    return [flag for before, flag in zip([None, *flags], flags, strict=False) if flag != before]

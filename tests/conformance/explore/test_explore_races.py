@@ -1,0 +1,27 @@
+"""Each planted race is found, shrunk to what it takes, and not reported on its twin."""
+
+import pytest
+
+from conformance.explore import Exploration, Schedule, asgi_subject, play_schedule, search, words
+from conformance.races import RACES, Race
+
+each_race = pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
+
+
+@each_race
+def test_a_race_is_found_and_shrunk(race: Race) -> None:
+    searched = search(Exploration(asgi_subject(race.make), race.config), most=500)
+    assert searched.found is not None, f"{searched.tried} schedules broke nothing"
+    assert {case.rule for case in searched.found.broken} & {*race.breaks}, searched.found.broken
+    assert len(searched.found.schedule.choices) <= 3, words(searched.found.schedule)
+
+
+@each_race
+def test_its_twin_breaks_nothing(race: Race) -> None:
+    exploration = Exploration(asgi_subject(race.twin), race.config)
+    plain = play_schedule(exploration, Schedule())
+    assert plain.history.concluded is not None
+    assert plain.history.concluded.outcome == "done"
+    assert all(stream.completed for stream in plain.history.streams)
+    searched = search(exploration, most=200)
+    assert searched.found is None, searched.found
