@@ -5,11 +5,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+CONFORMANCE = ROOT / "conformance"
 PACKAGES = ("conformance", "fault_injection", "reports")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
@@ -73,6 +75,25 @@ def test_the_lower_packages_import_neither_conformance_nor_each_other(package: s
         if is_of(module, LOWER[package])
     }
     assert wrong == set()
+
+
+def rooms(path: Path) -> set[str]:
+    """The rooms of `conformance` (its packages and modules) from which a file imports."""
+    found = {module.split(".")[1] for module in imported(parsed(path)) if module.startswith("conformance.")}
+    return {each for each in found if (CONFORMANCE / each).is_dir() or (CONFORMANCE / f"{each}.py").is_file()}
+
+
+def test_no_room_is_imported_by_one_that_it_imports_itself() -> None:
+    """Whatever is imported from a room, nothing comes back to it, on however many ways around."""
+    imports: dict[str, set[str]] = {}
+    for path in sorted(CONFORMANCE.rglob("*.py")):
+        room = path.relative_to(CONFORMANCE).parts[0].removesuffix(".py")
+        imports.setdefault(room, set()).update(rooms(path) - {room})
+    assert "drive" in imports["scenarios"]
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" is imported by ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("package", ["rules", "wire", "dialect"])

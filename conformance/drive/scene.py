@@ -14,11 +14,11 @@ from conformance.config import Config, stream_path
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.links import open_link
 from conformance.drive.outcome import described, first_of
+from conformance.drive.scenario import Scenario
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.drive.stalls import watching_for_stalls
 from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
-from conformance.scenarios.scenario import Scenario
 from conformance.transport import address_of
 from fault_injection.faults import Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network

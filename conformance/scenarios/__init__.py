@@ -1,7 +1,7 @@
 """The catalogue of scenarios: ways to drive a target."""
 
+from conformance.drive.scenario import Scenario
 from conformance.scenarios import cuts, links, plain, requests
-from conformance.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,

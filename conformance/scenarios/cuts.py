@@ -1,9 +1,9 @@
 """The connection ends before the stream does, by a fault of the link or because the subscriber leaves."""
 
+from conformance.drive.scenario import scenario
 from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
 from conformance.scenarios.coming_back import follow, resume
-from conformance.scenarios.scenario import scenario
 from fault_injection.faults import AtTrigger, Disconnect, Plan
 
 _CUT_AFTER = 3  # events

@@ -1,7 +1,7 @@
 """The link is slow, cuts the bytes anew, or holds them back; every byte arrives in the end."""
 
+from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage, Unreached
-from conformance.scenarios.scenario import scenario
 from fault_injection.faults import Bandwidth, Buffer, Latency, Plan, Slice, SlowClose
 
 

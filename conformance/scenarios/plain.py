@@ -1,8 +1,8 @@
 """Nothing goes wrong: one subscriber, two, a late one, a failing job, a long silence."""
 
+from conformance.drive.scenario import scenario
 from conformance.drive.stage import Stage
 from conformance.scenarios.coming_back import follow
-from conformance.scenarios.scenario import scenario
 
 
 @scenario("subscribe", summary="One subscriber reads the stream from its beginning to its end.")

@@ -1,7 +1,7 @@
 """Requests at the edge: without credentials, for a stream that does not exist, from another origin."""
 
+from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage
-from conformance.scenarios.scenario import scenario
 
 _BRIEF = 2.0  # seconds: only the head and the first bytes matter here
 

@@ -14,13 +14,13 @@ import msgspec
 import trio
 
 from conformance.config import Config, load_config
+from conformance.drive.scenario import Scenario
 from conformance.drive.scene import Setting, play
 from conformance.history import History
 from conformance.judging import held
 from conformance.reference.app import App
 from conformance.reference.service import ServiceOptions, open_service
 from conformance.scenarios import SCENARIOS
-from conformance.scenarios.scenario import Scenario
 from fault_injection.network import Network
 
 Wrap: TypeAlias = Callable[[App], App]
