@@ -25,12 +25,13 @@ from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Stage
-from conformance.drive.target import ready
+from conformance.drive.target import TargetError, ready
 from conformance.history import History
 from conformance.judging import held, judge, on_assumed_terms
 from conformance.rules import RULES, Rule
 from conformance.scenarios import Scenario
 from conformance.triggers import triggers
+from conformance.unreached import unreached
 from conformance.words import explain
 from fault_injection.faults import Fault, Plan
 from fault_injection.link import Fired
@@ -224,7 +225,7 @@ async def _record(loaded: Loaded, duration: float, verify: bool, file: Path | No
         async with stage.subscribe(watch=duration) as subscriber:
             await subscriber.finished()
 
-    async with ready(config, network, log=Path(os.devnull), verify=verify) as target:
+    async with ready(config, network, log=Path(os.devnull), verify=verify, reach=False) as target:
         setting = Setting(
             network=network,
             config=config,
@@ -236,7 +237,10 @@ async def _record(loaded: Loaded, duration: float, verify: bool, file: Path | No
             verify=verify,
             wall=time.time,
         )
-        return await play(setting, Scenario("subscribe", "", read), file=file)
+        history = await play(setting, Scenario("subscribe", "", read), file=file)
+    if history.streams and history.streams[0].how in {"refused", "unreachable", "tls"}:
+        raise TargetError(unreached([history]))
+    return history
 
 
 def assert_conforms(history: History, rules: str = "*", *, strict: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from conformance import __version__
-from conformance.cli import judge, proxy, record, rules, run, serve
+from conformance.cli import explore, judge, proxy, record, rules, run, serve
 from conformance.cli.common import CONFUSED, INTERRUPTED, Failure, err
 from conformance.drive.outcome import described
 
@@ -42,6 +42,8 @@ def _main(
 app.command("run", epilog=run.EXAMPLES)(run.run_command)
 app.command("record", epilog=record.EXAMPLES)(record.record_command)
 app.command("judge", epilog=judge.EXAMPLES)(judge.judge_command)
+app.command("explore", epilog=explore.EXPLORE_EXAMPLES)(explore.explore_command)
+app.command("replay", epilog=explore.REPLAY_EXAMPLES)(explore.replay_command)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve_command)
 app.command("proxy", epilog=proxy.EXAMPLES)(proxy.proxy_command)
 app.command("rules", epilog=rules.EXAMPLES)(rules.rules_command)

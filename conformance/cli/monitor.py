@@ -100,12 +100,10 @@ def ending(stream: Exchange) -> str:
 
 
 def no_stream(stream: Exchange) -> str | None:
-    """Why what came is nothing to watch: no response, or one that is no event stream; else None."""
-    url = stream.requested.url
-    if stream.head is None:
-        return None if stream.ended is None else f"{url}: {ending(stream)}"
-    if stream.is_event_stream:
+    """Why the response is nothing to watch, where it is no event stream; else None."""
+    if stream.head is None or stream.is_event_stream:
         return None
+    url = stream.requested.url
     kind = stream.header("content-type") or "no Content-Type"
     said = line(stream.body[:400].decode("utf-8", "replace"), 200)
     return (

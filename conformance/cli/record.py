@@ -35,6 +35,7 @@ from conformance.drive.target import TargetError, ready
 from conformance.history import Head, History
 from conformance.judging import held
 from conformance.scenarios import Scenario
+from conformance.unreached import unreached
 from fault_injection.network import SocketNetwork
 
 EXAMPLES = """
@@ -99,6 +100,8 @@ def record_command(
     history = trio.run(_record, loaded, file, duration, behind, whole, not insecure)
     if (nothing := next(filter(None, map(no_stream, history.streams)), None)) is not None:
         raise Failure(nothing, CONFUSED)
+    if (why := unreached([history])) is not None:
+        raise Failure(why, CONFUSED)
     if (concluded := history.concluded) is not None and concluded.outcome in {"unreached", "failed"}:
         raise Failure(concluded.reason, CONFUSED)
     err.print(
@@ -133,6 +136,7 @@ async def _record(
                 network,
                 log=file.with_suffix(".server.log"),
                 verify=verify,
+                reach=False,
                 folder=loaded.folder,
             ) as target,
             trio.open_nursery() as nursery,

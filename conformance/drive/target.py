@@ -58,16 +58,25 @@ def built_in(state: Path) -> Loaded:
 
 @asynccontextmanager
 async def ready(
-    config: Config, network: Network, *, log: Path, verify: bool = True, folder: Path | None = None
+    config: Config,
+    network: Network,
+    *,
+    log: Path,
+    verify: bool = True,
+    folder: Path | None = None,
+    reach: bool = True,
 ) -> AsyncIterator[ReadyTarget]:
-    """The target, started if it has a command, reached in any case. What the server prints goes to `log`.
-    `verify`: a TLS certificate must be one that this machine trusts. `folder` is where the command runs.
+    """The target, started if it has a command. What the server prints goes to `log`.
+
+    `verify`: a TLS certificate must be one that this machine trusts. `folder` is where the command runs. `reach`:
+    connect to it once before anything is driven. Where only one request follows that is one connection too many.
 
     Raises `ServerError` where it does not start, `TargetError` where it cannot be reached.
     """
     if config.target.command is None:
         origin = base_url(config.target)
-        await _reach(network, origin, config.limits.connect, verify)
+        if reach:
+            await _reach(network, origin, config.limits.connect, verify)
         yield ReadyTarget(origin, None)
         return
     port = url_port(config.target) or await _free_port()
@@ -83,7 +92,8 @@ async def ready(
         folder=folder,
     )
     async with server.running():
-        await _reach(network, origin, config.limits.connect, verify)
+        if reach:
+            await _reach(network, origin, config.limits.connect, verify)
         yield ReadyTarget(origin, server)
 
 

@@ -19,7 +19,6 @@ from conformance.rules import RULES, Rule
 from conformance.scenarios import SCENARIOS, Scenario
 from reports.results import Case, Results, summarise
 
-
 NAMES = [(s.name, r.name) for s in SCENARIOS for r in RULES if s.name in r.scenarios]
 
 

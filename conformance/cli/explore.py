@@ -1,0 +1,254 @@
+"""`sse-conformance explore` and `replay`: many schedules in virtual time, and one of them again."""
+
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from conformance.asgi import AppNotFound, StartupError
+from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
+from conformance.cli.files import HISTORIES, prepare, write
+from conformance.cli.summary import print_summary
+from conformance.explore import (
+    EXPLORED,
+    Exploration,
+    NotRepeatable,
+    Played,
+    Replay,
+    ReplayError,
+    Schedule,
+    Searched,
+    asgi_subject,
+    check_repeatable,
+    digest,
+    fresh_app,
+    history_bytes,
+    load_replay,
+    play_schedule,
+    reference_subject,
+    save_replay,
+    search,
+    words,
+)
+from conformance.figures import figures
+from conformance.outcome import Examined, put_together
+from conformance.picture import picture
+from conformance.specimens.specimen import reference_config
+from reports.outcome import plural
+from reports.text import visible
+
+REFERENCE = "reference"
+
+EXPLORE_EXAMPLES = """
+[bold]Examples[/]
+
+  sse-conformance explore --app shop:app   [dim]with the sse-conformance.toml of this folder[/]
+
+  sse-conformance explore --app 'shop:make_app()' --schedules 5000 --seed 7
+
+  sse-conformance explore   [dim]the built-in reference service[/]
+
+[bold]Exit codes[/]  0 no schedule breaks a rule · 1 one does · 2 the call or the configuration is wrong ·
+3 the application does not start or cannot be driven, or the harness failed
+"""
+
+REPLAY_EXAMPLES = """
+[bold]Examples[/]
+
+  sse-conformance replay sse-conformance-report/replay.json
+"""
+
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for report, history and replay file.")
+]
+_OUT = Path("sse-conformance-report")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What is explored, and by which names a replay file finds it again."""
+
+    exploration: Exploration
+    subject: str
+    config: str | None
+
+
+def explore_command(
+    app: Annotated[
+        str | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE:ATTR",
+            help="An ASGI application, or module:factory() that makes one. Without it: target.app of --config, "
+            "else the built-in reference service.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A sse-conformance.toml or pyproject.toml.")
+    ] = None,
+    schedules: Annotated[int, typer.Option(min=1, help="How many schedules to try.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Every random choice comes from it.")] = 0,
+    folder: OutOption = _OUT,
+    database: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where found schedules are kept, to be tried first.")
+    ] = Path(".sse-conformance"),
+) -> None:
+    """Try many schedules of an application in virtual time; shrink one that breaks a rule.
+
+    A schedule is when subscribers come and leave, what the link does, where the application is held up, and in
+    which order tasks run.
+    """
+    named = _named(app, config, seed)
+    started = time.time()
+    try:
+        plain = play_schedule(named.exploration, Schedule())
+        _check_driven(plain)
+        with err.status("exploring") as status:
+
+            def told(tried: int, found: bool) -> None:
+                what = "broken; shrinking" if found else "exploring"
+                status.update(f"{what}: {plural(tried, 'schedule')}")
+
+            searched = search(named.exploration, most=schedules, database=database / "examples", told=told)
+    except StartupError as error:
+        raise Failure(str(error), CONFUSED) from error
+    except NotRepeatable as error:
+        raise Failure(f"{error}; what it takes from them cannot be replayed", CONFUSED) from error
+    played = searched.found or plain
+    files = _report(folder, named, played, _account(searched, seed), time.time() - started)
+    if searched.found is None:
+        out.print(f"{plural(searched.tried, 'schedule')} from seed {seed}: no rule was broken", markup=False)
+        raise typer.Exit(CONFORMS)
+    replay = folder / "replay.json"
+    broken = tuple(dict.fromkeys(case.rule for case in played.broken))
+    save_replay(
+        replay,
+        Replay(
+            subject=named.subject,
+            config=named.config,
+            seed=seed,
+            schedule=played.schedule,
+            breaks=broken,
+            digest=digest(played),
+        ),
+    )
+    _tell(played)
+    out.print(f"found as schedule {searched.until_found}, shrunk in {searched.tried - searched.until_found} more")
+    for file in (*files, replay):
+        out.print(f"  {visible(str(file))}", markup=False, style="dim")
+    out.print(f"again: sse-conformance replay {shlex.quote(str(replay))}", markup=False)
+    raise typer.Exit(BREAKS)
+
+
+def replay_command(
+    file: Annotated[Path, typer.Argument(help="A replay file, as `explore` writes it.")],
+    folder: OutOption = _OUT,
+) -> None:
+    """Play one schedule again, exactly."""
+    try:
+        replay = load_replay(file)
+    except ReplayError as error:
+        raise Failure(str(error), MISUSED) from error
+    except OSError as error:
+        raise Failure(f"{file}: {said(error)}", MISUSED) from error
+    config = None if replay.config is None else Path(replay.config)
+    named = _named(None if replay.subject == REFERENCE else replay.subject, config, replay.seed, again=True)
+    started = time.time()
+    try:
+        played = play_schedule(named.exploration, replay.schedule)
+        check_repeatable(named.exploration, played)
+    except StartupError as error:
+        raise Failure(str(error), CONFUSED) from error
+    except NotRepeatable as error:
+        raise Failure(str(error), CONFUSED) from error
+    files = _report(folder, named, played, "; ".join(words(replay.schedule)), time.time() - started)
+    if digest(played) == replay.digest:
+        out.print("the identical history")
+    else:
+        out.print(
+            "the history differs from the one that was found: the application, its configuration or what is "
+            "installed has changed since"
+        )
+    _tell(played)
+    for path in files:
+        out.print(f"  {visible(str(path))}", markup=False, style="dim")
+    raise typer.Exit(BREAKS if played.broken else CONFORMS)
+
+
+def _named(app: str | None, config: Path | None, seed: int, *, again: bool = False) -> _Named:
+    """What to explore. Raises `Failure` (2)."""
+    loaded = None
+    if config is not None or (app is not None and not again):
+        loaded = read_config(None, config)
+    if app is None and loaded is not None:
+        app = loaded.config.target.app
+        if app is None:
+            raise Failure(f"{loaded.source} has no target.app: name the application with --app", MISUSED)
+    if app is None:
+        return _Named(Exploration(reference_subject(), reference_config(), seed=seed), REFERENCE, None)
+    if loaded is None:
+        raise Failure(
+            f"--app {app}: which of its paths is the stream? Say so in a sse-conformance.toml in this folder, e.g. "
+            '[target.stream] path = "/events", or name one with --config',
+            MISUSED,
+        )
+    try:
+        make = fresh_app(app)
+    except AppNotFound as error:
+        raise Failure(f"--app {error}", MISUSED) from error
+    exploration = Exploration(
+        asgi_subject(make), loaded.config, EXPLORED, seed=seed, secrets=loaded.secrets
+    )
+    return _Named(exploration, app, loaded.source)
+
+
+def _check_driven(plain: Played) -> None:
+    concluded = plain.history.concluded
+    if concluded is None or concluded.outcome != "done":
+        reason = concluded.reason if concluded is not None else "the record stops"
+        raise Failure(f"the application cannot be driven even without any disturbance: {reason}", CONFUSED)
+    if not any(stream.is_event_stream for stream in plain.history.streams):
+        answers = {stream.head.status if stream.head else "nothing" for stream in plain.history.streams}
+        raise Failure(
+            f"no event stream at {plain.history.began.target}: it answered with {', '.join(map(str, answers))}",
+            CONFUSED,
+        )
+
+
+def _account(searched: Searched, seed: int) -> str:
+    if searched.found is not None:
+        return f"The smallest schedule from seed {seed} that breaks a rule: {'; '.join(words(searched.found.schedule))}."
+    return f"{plural(searched.tried, 'schedule')} from seed {seed} broke nothing; this is the plain one."
+
+
+def _report(folder: Path, named: _Named, played: Played, account: str, duration: float) -> list[Path]:
+    histories = prepare(folder)
+    path = histories / "explore.jsonl"
+    path.write_bytes(history_bytes(played))
+    file = f"{HISTORIES}/{path.name}"
+    cases = tuple(msgspec.structs.replace(case, history=file) for case in played.cases)
+    examined = Examined(played.history, cases, figures(played.history), picture(played.history))
+    run = put_together(
+        {played.history.scenario: examined},
+        named.exploration.rules,
+        target=named.subject,
+        seed=named.exploration.seed,
+        started=time.time() - duration,
+        duration=duration,
+    )
+    (shown,) = run.results.scenarios
+    results = msgspec.structs.replace(run.results, scenarios=(msgspec.structs.replace(shown, summary=account),))
+    if played.broken:
+        print_summary(out, results)
+    return [*write(folder, results, run.timelines), path]
+
+
+def _tell(played: Played) -> None:
+    out.print()
+    out.print("the schedule:")
+    for line in words(played.schedule):
+        out.print(f"  {visible(line)}", markup=False)
