@@ -12,6 +12,7 @@ from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting
 from conformance.drive.server_process import ServerError
 from conformance.drive.target import TargetError, ready
+from conformance.history.redact import Redaction
 from conformance.judging import held
 from conformance.outcome import Run
 from conformance.rules import Rule
@@ -61,13 +62,13 @@ async def do(job: Job, *, told: Told = lambda _what, _name: None, stop: trio.Eve
             )
             return await run(setting, job.scenarios, job.rules, told=told, stop=stop)
     except* (TargetError, ServerError) as group:
-        error = first_of(group)
-        unreached = str(error)
+        unreached = str(first_of(group))
+    without = Redaction(job.loaded.secrets)  # a server that fails may have printed them
     results = Results(
-        target=config.target.url or job.loaded.source,
+        target=without.url((config.target.url or job.loaded.source).partition("?")[0]),
         seed=job.seed,
         version=__version__,
-        unreached=unreached,
+        unreached=without.text(unreached),
         summary=summarise(()),
     )
     return Run({}, results, {})

@@ -1,0 +1,39 @@
+"""From a configuration to a run: what is told of a target that was not reached."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from conformance.config import Loaded, load_config
+from conformance.job import Job, do
+from conformance.outcome import Run
+
+SECRET = "sesame-opens-it"
+
+
+async def not_reached(folder: Path, target: str) -> Run:
+    file = folder / "sse-conformance.toml"
+    file.write_text(f"[target]\n{target}\n[limits]\nconnect = 5\n")
+    loaded: Loaded = load_config(file, environ={"TOKEN": SECRET})
+    return await do(Job(loaded, scenarios=(), rules=(), folder=folder, histories=folder))
+
+
+async def test_what_a_server_printed_is_told_without_secrets(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; print('token', sys.argv[1]); sys.exit(3)", "${TOKEN}"]
+    run = await not_reached(tmp_path, f"url = 'http://127.0.0.1:{{port}}'\ncommand = {command}")
+    told = run.results.unreached or ""
+    assert "exited with code 3" in told
+    assert "token <redacted>" in told
+    assert SECRET.encode() not in msgspec.json.encode(run.results)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://bob:${TOKEN}@127.0.0.1:1/events", "http://127.0.0.1:1/events?key=${TOKEN}"]
+)
+async def test_the_address_is_told_without_secrets(tmp_path: Path, url: str) -> None:
+    run = await not_reached(tmp_path, f'url = "{url}"')
+    assert "nobody listens there" in (run.results.unreached or "")
+    assert run.results.target.endswith("127.0.0.1:1/events")
+    assert SECRET.encode() not in msgspec.json.encode(run.results)
