@@ -10,6 +10,9 @@ from conformance.dialect import PRESETS, Dialect, Matcher, Parsed, any_matches, 
 from conformance.wire import Event, Item
 
 REMEMBERED: Final = 5_000  # events; a stream that is still unknown after so many stays unknown
+_LOOKED_AT: Final = (
+    4 * REMEMBERED
+)  # events in all looks together: what ends again and again must not take for ever
 
 _ENDINGS: Final = (
     Matcher(data="[DONE]"),
@@ -30,11 +33,14 @@ class Reader:
     """Answers, item by item, with the dialect to read it by.
 
     A configured completion is taken as it is. Otherwise, whenever something arrives that ends a stream in
-    some known protocol, the events so far are looked at together.
+    some known protocol, the events so far are looked at together. A stream in which that happens very often
+    is read as it was the last time.
     """
 
     dialect: Dialect
     _items: list[Item] = field(default_factory=list)
+    _looked_at: int = 0
+    _last: Dialect | None = None
 
     def read(self, parsed: Parsed) -> Dialect:
         """The dialect in which to read this item."""
@@ -45,7 +51,10 @@ class Reader:
         self._items.append(parsed.item)
         if not any_matches(_ENDINGS, parsed):
             return self.dialect
-        return assume(self.dialect, self._items)[0]
+        self._looked_at += len(self._items)
+        if self._last is None or self._looked_at <= _LOOKED_AT:
+            self._last = assume(self.dialect, self._items)[0]
+        return self._last
 
 
 def assume(dialect: Dialect, items: Sequence[Item]) -> tuple[Dialect, str]:
