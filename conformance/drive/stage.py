@@ -320,11 +320,7 @@ class Stage:
             return self._filled(
                 method, path, headers, json_body, body, self.names if names is None else names
             )
-        except (
-            PlaceholderError,
-            httpx.InvalidURL,
-            UnicodeEncodeError,
-        ) as error:  # by what the target answered
+        except (PlaceholderError, httpx.InvalidURL, UnicodeEncodeError) as error:  # by what it answered
             raise Unreached(f"{method} {path} cannot be sent: {error}") from error
 
     def _filled(

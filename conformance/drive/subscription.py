@@ -146,9 +146,8 @@ class Subscription:
             )
             self.how = how
         finally:
-            self.how = (
-                self.how or "dropped"
-            )  # interrupted: nobody shall wait for it, and the record stays open
+            if self.how is None:  # interrupted: nobody shall wait for it, and the record stays open
+                self.how = "dropped"
             self._notify()
 
     async def _exchange(self) -> tuple[How, str]:
