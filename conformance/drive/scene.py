@@ -171,10 +171,11 @@ def _allowance(plan: Plan) -> float:
 
 
 def _most(setting: Setting, allowance: float) -> float:
-    """The longest that any scenario may take: none waits for more than three streams in a row."""
+    """The longest that any scenario may take, in seconds. None waits for more than five streams in a row: one that
+    is read to its end, and two subscribers of it who come back, for one more time than fits the limit."""
     limits = setting.config.limits
     one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
-    return 3 * one + _OVERHEAD
+    return 5 * one + _OVERHEAD
 
 
 def _file(path: Path | None) -> BinaryIO | None:

@@ -5,7 +5,7 @@ import trio
 from conformance.drive.stage import Stage
 from conformance.drive.subscription import Subscription
 
-_MOST = 20  # connections: whoever is not told by then is not told
+_MOST = 20  # connections: whoever is not told by then is not told; nor who is not after `limits.completion`
 _LONGEST_WAIT = 3.0  # seconds, whatever reconnection time the stream sets
 _USUAL_WAIT = 1.0  # seconds, where it sets none
 
@@ -24,8 +24,9 @@ async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> Non
     A server may end its responses early if it can resume them, and it says how long to wait: WHATWG HTML, section
     9.2.3; MCP calls it polling (SEP-1699).
     """
+    overdue = trio.current_time() + stage.config.limits.completion
     for _ in range(_MOST):
-        if not _is_unfinished(stage, last):
+        if not _is_unfinished(stage, last) or trio.current_time() >= overdue:
             return
         wait = last.reconnection_time
         await trio.sleep(min(_USUAL_WAIT if wait is None else wait, _LONGEST_WAIT))
