@@ -61,13 +61,16 @@ def run(folder: Path, tmp_path: Path, *arguments: str) -> Ran:
 
 
 def run_bare(folder: Path, tmp_path: Path, path: str) -> Ran:
-    """The same with nothing configured but where the stream is, as `sse-conformance run URL` has it."""
+    """The same with nothing configured but where the stream is, as `sse-conformance run URL` has it. The command
+    runs where its configuration is, so that comes to lie beside a copy of the application."""
+    bare = tmp_path / "bare"
+    shutil.copytree(folder, bare, symlinks=True)
     command = tomllib.loads((folder / "sse-conformance.toml").read_text("utf-8"))["target"]["command"]
-    config = tmp_path / "bare.toml"
+    config = bare / "bare.toml"
     config.write_text(
         f"[target]\ncommand = {json.dumps(command)}\nstream.path = {json.dumps(path)}\n", "utf-8"
     )
-    return run(folder, tmp_path, "--config", str(config))
+    return run(bare, tmp_path, "--config", str(config))
 
 
 @pytest.fixture(scope="session")

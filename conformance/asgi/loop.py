@@ -23,6 +23,7 @@ async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
     """A running asyncio loop on trio's clock. Raises `RuntimeError` where trio-asyncio is not built as expected."""
     import trio_asyncio  # it changes asyncio's policies, so only those who need it shall have it
 
+    _leave_others_alone(trio_asyncio)
     async with trio_asyncio.open_loop() as loop:
         missing = [
             name for name in ("_main_loop_one", "_q_recv", "_timers", "_nursery") if not hasattr(loop, name)
@@ -34,6 +35,13 @@ async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
         loop._main_loop_one = _Turns(loop, trio_asyncio._handles.AsyncHandle)
         await loop.synchronize()  # the turn that had begun before is trio-asyncio's own
         yield loop
+
+
+def _leave_others_alone(trio_asyncio: Any) -> None:
+    """Outside of trio, loops are asyncio's own again, in all threads: whoever tests an application in this process
+    may run other things on asyncio in it. trio-asyncio would give them loops of its kind, unless told of a policy."""
+    inner = trio_asyncio._loop
+    type(inner._faked_policy).policy = inner._original_policy
 
 
 class _Turns:
