@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 import msgspec
 import trio
 
-from conformance.config import Config, Expect, Limits, Loaded, config_for_url, literal
+from conformance.config import Config, Expect, Limits, Loaded, config_for_url, credentials, literal
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting, play
@@ -212,8 +212,10 @@ def record(
         limits=limits or Limits(),
     )
 
+    secrets = loaded.secrets | {*credentials(headers or {})}
+
     async def main() -> History:
-        return await _record(Loaded(config, loaded.secrets, loaded.source), duration, verify, file)
+        return await _record(Loaded(config, secrets, loaded.source), duration, verify, file)
 
     return _in_own_thread(lambda: trio.run(main))
 

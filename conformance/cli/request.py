@@ -10,9 +10,8 @@ import msgspec
 import typer
 
 from conformance.cli.common import MISUSED, Failure
-from conformance.config import Loaded, literal
+from conformance.config import Loaded, credentials, literal
 from conformance.config.schema import Method
-from conformance.history.redact import ALWAYS_SECRET
 
 HeaderOption: TypeAlias = Annotated[
     list[str] | None,
@@ -48,8 +47,7 @@ def apply_request(
     merged = dict(stream.headers)
     for name, value in map(_header, headers or ()):
         merged = _without(merged, name) | {name: literal(value)}
-        if name.lower() in ALWAYS_SECRET and value:
-            secrets |= {value, value.rpartition(" ")[2]}
+        secrets |= {*credentials({name: value})}
     if data is not None:
         if not any(name.lower() == "content-type" for name in merged):
             merged["Content-Type"] = "application/json"

@@ -1,5 +1,6 @@
 """The configuration: what is tested, how its streams speak, what is expected of them."""
 
+from conformance.config.credentials import credentials
 from conformance.config.declared import declared, missing
 from conformance.config.errors import ConfigError, Problem, did_you_mean
 from conformance.config.load import FILE_NAME, Loaded, config_for_url, find_config, load_config
@@ -60,6 +61,7 @@ __all__ = [
     "bind_dialect",
     "captured",
     "config_for_url",
+    "credentials",
     "declared",
     "did_you_mean",
     "fill",

@@ -10,11 +10,12 @@ from urllib.parse import unquote
 import msgspec
 
 from conformance.config.check import check
+from conformance.config.credentials import credentials
 from conformance.config.errors import ConfigError, KeyPath, Problem
 from conformance.config.resolved import authority_of
-from conformance.config.schema import Config
+from conformance.config.schema import Config, Target
 from conformance.config.sense import check_sense
-from conformance.config.template import literal
+from conformance.config.template import fill, literal, placeholders
 
 FILE_NAME: Final = "sse-conformance.toml"
 _PYPROJECT: Final = "pyproject.toml"
@@ -98,7 +99,8 @@ def _load(
         config = msgspec.convert(value, Config)
         problems += check_sense(config)
         if not problems:
-            return Loaded(config, frozenset(secrets | set(_userinfo(config))), source)
+            secrets |= {*_userinfo(config), *_credentials(config.target)}
+            return Loaded(config, frozenset(secrets), source)
     raise ConfigError(
         source,
         [Problem(prefix + problem.path, _hidden(problem.message, secrets)) for problem in problems],
@@ -184,3 +186,12 @@ def _userinfo(config: Config) -> Iterator[str]:
         _, colon, password = userinfo.partition(":")
         secret = password if colon else userinfo
         yield from (text for text in (secret, unquote(secret)) if text)
+
+
+def _credentials(target: Target) -> Iterator[str]:
+    """What is secret in the headers of all requests. What is captured is not known before a run."""
+    variants = [request for each in target.variants.values() for request in (each.start, each.stream)]
+    for request in (target.start, target.stream, target.status, target.cancel, target.probe, *variants):
+        if request is not None:
+            known = {name: value for name, value in request.headers.items() if not any(placeholders(value))}
+            yield from credentials({name: fill(value, {}) for name, value in known.items()})
