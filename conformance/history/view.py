@@ -3,9 +3,10 @@
 import json
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,8 @@ _LINES_PER_ITEM = 8  # empty lines make no items, and take their time to decode
 _PIECE = 1 << 16  # bytes of decoded body at a time
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _HEADER = 2  # bytes of zlib's
+_LONGEST_LINE = 16 * 2**20  # bytes; a record is a piece of a response, a head or a request
+_LARGEST_FILE = 256 * 2**20  # bytes
 
 
 class HistoryError(ValueError):
@@ -328,23 +331,45 @@ def load(path: Path) -> History:
     """Read a history. Where a kill cut it off everything before is kept, but a last line without its end is left
     out; `cut` says so.
 
-    Raises `HistoryError` where the file is no history, `OSError` where it cannot be read.
+    Raises `HistoryError` where the file is no history or is larger than any (a line over 16 MiB, or 256 MiB in
+    all: it may be a device that never ends), `OSError` where it cannot be read.
     """
     decoder = msgspec.json.Decoder(Record)
-    lines = path.read_bytes().split(b"\n")
-    unfinished = lines.pop()
-    if not lines:
-        raise HistoryError(f"{path}: not a history: it has no whole line" if unfinished else f"{path}: empty")
-    _check_version(path, lines[0])
     records: list[Record] = []
-    for number, line in enumerate(lines, 1):
+    whole = True
+    for number, line in enumerate(_lines(path), 1):
+        whole = line.endswith(b"\n")
+        if not whole:
+            break
+        if number == 1:
+            _check_version(path, line)
         try:
             records.append(decoder.decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise HistoryError(f"{path}, line {number}: not a record of a history: {error}") from error
         if isinstance(records[-1], Began) and number > 1:
             raise HistoryError(f"{path}, line {number}: a second `began` record: a file holds one history")
-    return history(records, cut=unfinished != b"" or not isinstance(records[-1], Concluded))
+    if not records:
+        raise HistoryError(f"{path}: empty" if whole else f"{path}: not a history: it has no whole line")
+    return history(records, cut=not whole or not isinstance(records[-1], Concluded))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, each with its end; of what is too large none, or those before. Raises `HistoryError`."""
+    size = 0
+    with path.open("rb") as file:
+        for number in count(1):
+            line = file.readline(_LONGEST_LINE)
+            if not line:
+                return
+            size += len(line)
+            if len(line) == _LONGEST_LINE:
+                raise HistoryError(f"{path}: not a history: line {number} has {_LONGEST_LINE} bytes or more")
+            if size > _LARGEST_FILE:
+                raise HistoryError(
+                    f"{path}: larger than {_LARGEST_FILE} bytes, which is the most that is read"
+                )
+            yield line
 
 
 class _First(msgspec.Struct):

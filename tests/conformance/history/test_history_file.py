@@ -136,6 +136,22 @@ def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> N
         load(tmp_path / "nothing.jsonl")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file that never ends")
+def test_a_line_that_never_ends_is_refused() -> None:
+    with pytest.raises(HistoryError, match=r"/dev/zero: not a history: line 1 has 16777216 bytes or more"):
+        load(Path("/dev/zero"))
+
+
+def test_a_file_that_is_larger_than_any_history_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = lines(Began(), Mark(what="x"), Concluded())
+    monkeypatch.setattr("conformance.history.view._LARGEST_FILE", len(content))
+    assert len(loaded(content, tmp_path).records) == 3
+    with pytest.raises(HistoryError, match=f"larger than {len(content)} bytes"):
+        loaded(content + b"\n", tmp_path)
+
+
 async def test_each_record_is_on_disk_as_soon_as_it_is_written_down(tmp_path: Path) -> None:
     file = tmp_path / "h.jsonl"
     recorder = Recorder(Began(), zero=trio.current_time(), file=file.open("wb", buffering=0))
