@@ -18,6 +18,7 @@ import msgspec
 from reports.results import Case, Verdict
 
 _FAILED = frozenset({Verdict.FAIL, Verdict.WARN})
+_UNDECIDED = frozenset({Verdict.INCONCLUSIVE, Verdict.ERROR})
 
 
 class KnownFailuresError(ValueError):
@@ -65,14 +66,16 @@ def load_known_failures(path: Path) -> tuple[KnownFailure, ...]:
 def excuse(cases: Iterable[Case], listed: Sequence[KnownFailure]) -> tuple[Case, ...]:
     """The cases, those that are listed and fail with the reason that excuses them.
 
-    An entry that excuses nothing any more, because all its cases pass, marks those: the list must not rot.
+    An entry that excuses nothing any more, because all its cases that were to be judged pass, marks those: the list
+    must not rot. Where one of them came to no decision, it may be the one that fails, so nothing is marked.
     """
     cases = tuple(cases)
     reasons: dict[str, str] = {}
     for entry in listed:
         matched = [case for case in cases if entry.matches(case)]
         failed = [case for case in matched if case.verdict in _FAILED]
-        stale = [case for case in matched if case.verdict is Verdict.PASS]
+        undecided = any(case.verdict in _UNDECIDED for case in matched)
+        stale = [case for case in matched if case.verdict is Verdict.PASS and not undecided]
         for case in failed or stale:
             reasons.setdefault(case.id, entry.reason)
     return tuple(

@@ -85,6 +85,13 @@ def test_an_entry_that_still_excuses_one_case_is_not_stale_for_the_others() -> N
     assert excused(cases, entry(rule="b.c")) == {"a/b.c": None, "d/b.c": "see issue 12"}
 
 
+@pytest.mark.parametrize("verdict", [Verdict.INCONCLUSIVE, Verdict.ERROR])
+def test_an_entry_of_which_a_case_was_not_decided_is_not_stale(verdict: Verdict) -> None:
+    cases = [case("a/b.c", Verdict.PASS), case("d/b.c", verdict), case("e/b.c", Verdict.NOT_APPLICABLE)]
+    assert set(excused(cases, entry(rule="b.c")).values()) == {None}
+    assert excused([cases[0], cases[2]], entry(rule="b.c")) == {"a/b.c": "see issue 12", "e/b.c": None}
+
+
 def test_each_entry_is_stale_or_not_by_itself_and_the_first_gives_the_reason() -> None:
     cases = [case("a/b.c", Verdict.PASS), case("d/b.c", Verdict.FAIL)]
     listed = (entry("all", rule="b.c"), entry("this", case="a/b.c"), entry("that", case="d/b.c"))
