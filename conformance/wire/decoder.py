@@ -3,12 +3,25 @@
 Source: WHATWG HTML, section 9.2.5 "Parsing an event stream"; what lines mean is in `interpreter`.
 
 Two paths give the same items. The general path goes line by line and knows everything. The fast path takes
-plain events by a pattern; it is taken for whole blocks of valid UTF-8 with one kind of line ending.
+plain events by a pattern; it is taken for whole blocks of valid UTF-8 with one kind of line ending. So that a
+block can be whole, its first lines may wait for the chunk with its end, if they say nothing before that.
 """
 
 from conformance.wire.event import Defect, Event, Item
 from conformance.wire.interpreter import Interpreter
-from conformance.wire.plain import CRLF, LF, Shape, data_events, is_uniform, join, odd_end, one_event
+from conformance.wire.plain import (
+    CRLF,
+    LF,
+    Shape,
+    alike_events,
+    data_events,
+    is_quiet,
+    is_uniform,
+    join,
+    odd_end,
+    one_comment,
+    one_event,
+)
 from conformance.wire.utf8 import BOM
 from conformance.wire.violations import Reporter
 
@@ -16,7 +29,8 @@ DEFAULT_LIMIT = 16 * 2**20
 """Bytes that one line, or the data, type and id of one event, may have."""
 
 _STEP = 64 * 2**10  # a chunk is decoded in steps of this size: lists of lines stay small
-_ONE = 4 * 2**10  # a chunk up to this size may be a single event, which is worth a try
+_ONE = 4 * 2**10  # a chunk up to this size may be a single event; so much of a block may wait for its end
+_UNLIKE = 8  # so many times it is not tried that blocks are alike, after they were not: most streams stay so
 _ENDINGS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 
 
@@ -45,11 +59,13 @@ class Decoder:
         self._reporter = Reporter()
         self._interpreter = Interpreter(limit, last_event_id, self._reporter)
         self._at = 0  # the bytes of the lines that were taken
-        self._pending = bytearray()  # the bytes after them: a line that has no end yet
+        self._pending = bytearray()  # the bytes after them: lines that wait, and a line that has no end yet
+        self._waiting = 0  # the bytes of the lines that wait: a block's first ones, no more than _one
         self._begun = False  # whether it is known that the stream begins with a byte order mark, or not
         self._cr_at: int | None = None  # a CR that ended the last chunk: alone, or half of a CRLF?
         self._ending: bytes | None = None  # the stream's kind of line ending; b"" once mixing was reported
         self._closed = False
+        self._unlike = 0  # times that are left of _UNLIKE
         self._calm: Shape | None = None  # set between blocks: single events may be taken at once
 
     @property
@@ -76,6 +92,10 @@ class Decoder:
                     self._interpreter.last_event_id = event.id
                 self._at += len(data)
                 return [event]
+            comment = one_comment(data, self._calm, self._at)
+            if comment is not None:
+                self._at += len(data)
+                return [comment]
         if self._closed:
             raise ValueError("the decoder was fed after close(): a new stream needs a new Decoder")
         items: list[Item] = []
@@ -97,6 +117,7 @@ class Decoder:
         items: list[Item] = []
         if not self._closed and not self.stopped:
             self._settle_cr(b"\r", items)
+            self._wait_no_more(items)
             if len(self._pending) > self._limit:  # the beginnings of a byte order mark, held back so far
                 self._stop_at_line(self._pending, self._at, items)
             else:
@@ -123,6 +144,8 @@ class Decoder:
         if rest and not self.stopped:
             self._settle_cr(b"\r", items)
             self._pending += rest
+            if self._waiting and len(self._pending) > self._one:
+                self._wait_no_more(items)
             if len(self._pending) > self._limit:
                 self._stop_at_line(self._pending, self._at, items)
 
@@ -150,12 +173,18 @@ class Decoder:
             at, self._cr_at = self._cr_at, None
             self._line_ended(ending, at, items)
 
-    def _join_pending(self, lines: bytes, items: list[Item]) -> bytes | bytearray:
+    def _wait_no_more(self, items: list[Item]) -> None:
+        """Takes the lines that wait for the end of their block."""
+        lines = self._pending[: self._waiting]
+        del self._pending[: self._waiting]
+        self._waiting = 0
+        self._take_lines(lines, items)
+
+    def _join_pending(self, lines: bytes, items: list[Item]) -> bytes:
         """Gives the lines with the beginning that was held back; takes the first one if it is long."""
         joined, self._pending = self._pending, bytearray()
         if len(joined) <= _STEP:
-            joined += lines
-            return joined
+            return b"".join((joined, lines))
         end = min(at for at in (lines.find(b"\n"), lines.find(b"\r")) if at >= 0)
         joined += lines[:end]
         ending = b"\r\n" if lines.startswith(b"\r\n", end) else lines[end : end + 1]
@@ -164,9 +193,10 @@ class Decoder:
         self._take_line(joined, ending, last + len(lines), items)
         return lines
 
-    def _take(self, lines: bytes | bytearray, items: list[Item]) -> None:
+    def _take(self, lines: bytes, items: list[Item]) -> None:
         """Takes whole lines: plain blocks by the fast path, if they can be, the rest by the general path."""
-        shape = CRLF if lines.endswith(b"\r\n") else LF
+        self._waiting = 0
+        shape = CRLF if self._ending == b"\r\n" or lines.endswith(b"\r\n") else LF
         if self._interpreter.block_at is not None:
             if lines.startswith(shape.ending):
                 end = len(shape.ending)
@@ -177,17 +207,23 @@ class Decoder:
             lines = lines[end:]
         if self.stopped or not lines:
             return
-        rest = lines[:0]
+        blocks, rest = lines, b""
         if not lines.endswith(shape.blank):
             blank = lines.rfind(shape.blank)
             end = 0 if blank < 0 else blank + len(shape.blank)
-            lines, rest = lines[:end], lines[end:]
-        if lines and not self._take_blocks(lines, shape, items):
-            self._take_lines(lines, items)
-        if rest and not self.stopped:
+            blocks, rest = lines[:end], lines[end:]
+        if blocks and not self._take_blocks(blocks, shape, items):
+            self._take_lines(blocks, items)
+        if not rest or self.stopped:
+            return
+        # only after blocks: a line waits once at most, and what its ending may break was said
+        if blocks and len(rest) <= self._one and is_quiet(rest, shape):
+            self._pending += rest
+            self._waiting = len(rest)
+        else:
             self._take_lines(rest, items)
 
-    def _take_blocks(self, blocks: bytes | bytearray, shape: Shape, items: list[Item]) -> bool:
+    def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
         """The fast path, for whole blocks. False, and nothing taken: they need the general path."""
         if len(blocks) > self._limit or (self._ending or shape.ending) != shape.ending:
             return False
@@ -197,19 +233,29 @@ class Decoder:
             return False
         if "\ufeff" in text:
             return False
-        interpreter = self._interpreter
-        last_event_id = interpreter.last_event_id
+        last_event_id = self._interpreter.last_event_id
         events = data_events(text, blocks, shape, self._at, last_event_id)
-        if events is not None:
-            items += events
-            self._at += len(blocks)
-            if self._ending is None:
-                self._ending = shape.ending
-            return True
-        if "\0" in text or not is_uniform(text, shape):
+        if events is None and self._unlike > 0:
+            self._unlike -= 1
+        elif events is None:
+            events = alike_events(text, blocks, shape, self._at, last_event_id)
+            self._unlike = _UNLIKE if events is None else 0
+        if events is None and ("\0" in text or not is_uniform(text, shape)):
             return False
         if self._ending is None:
             self._ending = shape.ending
+        if events is None:
+            self._take_each(text, shape, items)
+        else:
+            items += events
+            self._at += len(blocks)
+            self._interpreter.last_event_id = events[-1].last_event_id
+        return True
+
+    def _take_each(self, text: str, shape: Shape, items: list[Item]) -> None:
+        """The fast path for blocks that differ: one by one, and those that are not plain line by line."""
+        interpreter = self._interpreter
+        last_event_id = interpreter.last_event_id
         ascii_only = text.isascii()
         match, late = shape.block.match, shape.late
         at, start = 0, self._at
@@ -233,7 +279,6 @@ class Decoder:
             items.append(Event(type_ or "message", data, last_event_id, block_id, start, after - late))
             at, start = end, after
         self._at, interpreter.last_event_id = start, last_event_id
-        return True
 
     def _take_lines(self, lines: bytes | bytearray, items: list[Item]) -> None:
         """The general path, for whole lines."""

@@ -70,6 +70,18 @@ def test_the_limit_holds_for_a_chunk_that_is_one_event() -> None:
     assert [item.defect for item in violations(decoder.feed(b"data: 123456789\n\n"))] == [Defect.TOO_LARGE]
 
 
+def test_an_event_over_the_limit_does_not_wait_for_its_end() -> None:
+    decoder = Decoder(limit=14)
+    items = decoder.feed(b"data: 1\n\ndata: 1234567\ndata: 1234567\n")
+    assert [item.defect for item in violations(items)] == [Defect.TOO_LARGE]
+
+
+def test_lines_that_wait_are_not_counted_as_one() -> None:
+    decoder = Decoder(limit=20)
+    chunks = [b"data: 1\n\nid: 123456\ndata: 7", b"89012", b"\n\n"]
+    assert [[type(item) for item in decoder.feed(chunk)] for chunk in chunks] == [[Event], [], [Event]]
+
+
 def test_a_limit_below_one_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 byte, not 0"):
         Decoder(limit=0)
@@ -194,6 +206,7 @@ def decode(chunks: list[bytes]) -> int:
         (lambda n: b"data: x\n" * (n // 4) + b"\n", 64),
         (lambda n: b"data: x\n" * n + b"foo\n\n", 2**20),  # what the fast path's pattern gives up on, late
         (lambda n: b"data: x\n\n" * n, 64),
+        (lambda n: b"data: x\n\n" + b"id: x\n" * n + b"\n", 6),  # lines that could wait, again and again
         (lambda n: b": x\n" * (n // 2), 2**20),
         (lambda n: b":" + b"\xff" * 10 * n + b"\n", 2**20),
         (lambda n: b":" + b"\xef\xbb\xbf" * n + b"\n", 2**20),
@@ -208,6 +221,7 @@ def decode(chunks: list[bytes]) -> int:
         "data lines",
         "odd end",
         "events",
+        "lines that wait",
         "comments",
         "0xff",
         "BOM",
@@ -221,6 +235,26 @@ def test_time_is_linear(stream: Callable[[int], bytes], size: int) -> None:
     small, large = (pieces(stream(n), size) for n in (5_000, 40_000))
     assert decode(small) >= 0
     assert seconds(lambda: decode(large)) < 32 * seconds(lambda: decode(small)) + 0.01
+
+
+@pytest.mark.parametrize(
+    "line", [b"data: " + b"id: " * 15_000, b"id: data: " * 6_000, b"data: " + b"data: " * 10_000]
+)
+def test_what_looks_like_many_fields_costs_no_more_than_other_bytes(line: bytes) -> None:
+    """A pattern that is sought anywhere in a line, and not only where it begins, would take quadratic time."""
+    first = b"id: 1\ndata: x\n\n"
+    other = b"data: " + b"x" * len(line)
+    hostile, harmless = ([first + text + b"\n\n"] for text in (line, other))
+    assert seconds(lambda: decode(hostile)) < 20 * seconds(lambda: decode(harmless)) + 0.01
+
+
+def test_lines_that_wait_for_the_end_of_their_block_are_given_up_on_soon() -> None:
+    """However the rest of the block comes, no line is looked at again and again."""
+    chunks = [b"data: a\n\nid: 1\ndata: b\n", *[b"x"] * 10_000, b"\n", *[b"data: c\n"] * 1000, b"\n"]
+    decoder = Decoder()
+    items = [item for chunk in chunks for item in decoder.feed(chunk)]
+    assert [item.data for item in items if isinstance(item, Event)] == ["a", "b" + "\nc" * 1000]
+    assert [item.defect for item in violations(items)] == [Defect.UNKNOWN_FIELD]
 
 
 def test_items_of_many_kinds_survive_one_large_feed() -> None:
