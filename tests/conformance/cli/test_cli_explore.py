@@ -1,0 +1,76 @@
+"""`explore` and `replay`, as they are typed."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from conformance.cli.app import app
+from conformance.cli.common import MISUSED, Failure
+from conformance.explore import load_replay, save_replay
+
+CONFIG = Path("conformance/races/races.toml").resolve()
+RACE = "conformance.races.orphaned_producer:Racy()"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(CONFIG, "sse-conformance.toml")
+
+
+def typed(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_race_is_found_and_replayed() -> None:
+    found = typed("explore", "--app", RACE, "--schedules", "100", "--out", "out")
+    assert found.exit_code == 1, found.output
+    assert "resource.tasks-left" in found.output
+    assert "subscriber a leaves before the response begins by FIN and does not come back" in found.output
+    assert "again: sse-conformance replay out/replay.json" in found.output
+    assert Path("out/report.html").is_file()
+    again = typed("replay", "out/replay.json", "--out", "again")
+    assert again.exit_code == 1
+    assert "the identical history" in again.output
+    assert (
+        Path("again/histories/explore.jsonl").read_bytes() == Path("out/histories/explore.jsonl").read_bytes()
+    )
+
+
+def test_another_history_is_told() -> None:
+    typed("explore", "--app", RACE, "--schedules", "100", "--out", "out")
+    path = Path("out/replay.json")
+    save_replay(path, msgspec.structs.replace(load_replay(path), digest="0" * 64))
+    again = typed("replay", str(path))
+    assert again.exit_code == 1
+    assert "the history differs" in again.output
+
+
+def test_what_is_right_passes() -> None:
+    passed = typed("explore", "--app", "conformance.races.orphaned_producer:Twin()", "--schedules", "20")
+    assert passed.exit_code == 0, passed.output
+    assert "20 schedules from seed 0: no rule was broken" in passed.output
+
+
+def test_the_reference_is_explored_where_nothing_is_named() -> None:
+    passed = typed("explore", "--schedules", "10")
+    assert passed.exit_code == 0, passed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("explore", "--app", "nowhere:app"), "no module 'nowhere'"),
+        (("explore", "--app", RACE, "--config", "none.toml"), "there is no such file"),
+        (("replay", "none.json"), "No such file"),
+        (("replay", "sse-conformance.toml"), "not a replay file"),
+    ],
+)
+def test_a_wrong_call_is_told(arguments: tuple[str, ...], says: str) -> None:
+    result = typed(*arguments)
+    assert isinstance(result.exception, Failure)
+    assert result.exception.code == MISUSED
+    assert says in str(result.exception)
