@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from conformance.testing import FaultProxies, Record
+    from conformance.testing_explore import Explore
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,3 +55,14 @@ def sse_record(tmp_path: Path) -> Record:
     from conformance.testing import Record
 
     return Record(tmp_path)
+
+
+@pytest.fixture
+def sse_explore(tmp_path: Path, request: pytest.FixtureRequest) -> Explore:
+    """Tries many schedules of an ASGI application in virtual time: `sse_explore(make_app, "sse-conformance.toml")`.
+
+    Fails with the smallest schedule that breaks a rule.
+    """
+    from conformance.testing_explore import Explore
+
+    return Explore(tmp_path, request.path.parent)

@@ -137,7 +137,9 @@ def explore_command(
         ),
     )
     _tell(played)
-    out.print(f"found as schedule {searched.until_found}, shrunk in {searched.tried - searched.until_found} more")
+    out.print(
+        f"found as schedule {searched.until_found}, shrunk in {searched.tried - searched.until_found} more"
+    )
     for file in (*files, replay):
         out.print(f"  {visible(str(file))}", markup=False, style="dim")
     out.print(f"again: sse-conformance replay {shlex.quote(str(replay))}", markup=False)
@@ -200,9 +202,7 @@ def _named(app: str | None, config: Path | None, seed: int, *, again: bool = Fal
         make = fresh_app(app)
     except AppNotFound as error:
         raise Failure(f"--app {error}", MISUSED) from error
-    exploration = Exploration(
-        asgi_subject(make), loaded.config, EXPLORED, seed=seed, secrets=loaded.secrets
-    )
+    exploration = Exploration(asgi_subject(make), loaded.config, EXPLORED, seed=seed, secrets=loaded.secrets)
     return _Named(exploration, app, loaded.source)
 
 
@@ -221,7 +221,8 @@ def _check_driven(plain: Played) -> None:
 
 def _account(searched: Searched, seed: int) -> str:
     if searched.found is not None:
-        return f"The smallest schedule from seed {seed} that breaks a rule: {'; '.join(words(searched.found.schedule))}."
+        phrases = "; ".join(words(searched.found.schedule))
+        return f"The smallest schedule from seed {seed} that breaks a rule: {phrases}."
     return f"{plural(searched.tried, 'schedule')} from seed {seed} broke nothing; this is the plain one."
 
 
@@ -241,7 +242,9 @@ def _report(folder: Path, named: _Named, played: Played, account: str, duration:
         duration=duration,
     )
     (shown,) = run.results.scenarios
-    results = msgspec.structs.replace(run.results, scenarios=(msgspec.structs.replace(shown, summary=account),))
+    results = msgspec.structs.replace(
+        run.results, scenarios=(msgspec.structs.replace(shown, summary=account),)
+    )
     if played.broken:
         print_summary(out, results)
     return [*write(folder, results, run.timelines), path]

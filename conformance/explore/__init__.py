@@ -4,6 +4,7 @@
 subscribers, link and application; `draw.py` draws one, `play.py` plays it, `search.py` tries many and shrinks.
 """
 
+from conformance.explore.fresh import fresh_app
 from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule
 from conformance.explore.rules import EXPLORED
 from conformance.explore.schedule import (
@@ -21,7 +22,7 @@ from conformance.explore.schedule import (
     save_replay,
     words,
 )
-from conformance.explore.search import NotRepeatable, Searched, search
+from conformance.explore.search import NotRepeatable, Searched, check_repeatable, search
 from conformance.explore.subjects import Subject, asgi_subject, reference_subject
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "Subject",
     "Unaware",
     "asgi_subject",
+    "check_repeatable",
     "digest",
+    "fresh_app",
     "history_bytes",
     "load_replay",
     "play_schedule",

@@ -34,6 +34,7 @@ class Exploration:
     rules: tuple[Rule, ...] = EXPLORED
     seed: int = 0
     subscribers: tuple[str, ...] = ("a", "b")
+    secrets: frozenset[str] = frozenset()
 
     @property
     def coming(self) -> tuple[str, ...]:
@@ -43,11 +44,16 @@ class Exploration:
 
 @dataclass(frozen=True)
 class Played:
-    """A schedule, the history that it gave, and the cases that it broke."""
+    """A schedule, the history that it gave, what the rules said of it, and the cases that it broke."""
 
     schedule: Schedule
     history: History
-    broken: tuple[Case, ...]
+    cases: tuple[Case, ...]
+
+    @property
+    def broken(self) -> tuple[Case, ...]:
+        bad = {Verdict.FAIL, Verdict.WARN, Verdict.ERROR}
+        return tuple(case for case in self.cases if case.verdict in bad)
 
 
 def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
@@ -56,8 +62,7 @@ def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
         recorded = trio.run(_run, exploration, schedule, clock=trio.testing.MockClock(autojump_threshold=0))
     (settled,) = on_assumed_terms({"": recorded}).values()
     cases = judge(settled, exploration.rules, anywhere=True)
-    broken = tuple(case for case in cases if case.verdict in {Verdict.FAIL, Verdict.WARN, Verdict.ERROR})
-    return Played(schedule, recorded, broken)
+    return Played(schedule, recorded, tuple(cases))
 
 
 def history_bytes(played: Played) -> bytes:
@@ -95,6 +100,7 @@ async def _run(exploration: Exploration, schedule: Schedule) -> History:
             seed=exploration.seed,
             duration=_WATCH,
             declared=held(config),
+            secrets=exploration.secrets,
             clock="virtual",
             wall=lambda: _WALL + trio.current_time(),
         )

@@ -77,13 +77,17 @@ def search(
         raise NotRepeatable(
             "the same schedule did not break the rule again: the subject uses a clock, threads or randomness of its own"
         ) from flaky
-    if smallest is not None and history_bytes(play_schedule(exploration, smallest.schedule)) != history_bytes(
-        smallest
-    ):
+    if smallest is not None:
+        check_repeatable(exploration, smallest)
+    return Searched(until_found, tried, smallest)
+
+
+def check_repeatable(exploration: Exploration, played: Played) -> None:
+    """Play the schedule again. Raises `NotRepeatable` where it gives another history."""
+    if history_bytes(play_schedule(exploration, played.schedule)) != history_bytes(played):
         raise NotRepeatable(
             "the same schedule gave another history: the subject uses a clock, threads or randomness of its own"
         )
-    return Searched(until_found, tried, smallest)
 
 
 class _Broken(AssertionError):

@@ -1,0 +1,37 @@
+"""A fresh application for each schedule: what the one before has left in memory is no race."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from conformance.asgi import load_app
+from conformance.asgi.types import ASGIApp
+
+
+def fresh_app(name: str, folder: Path | None = None) -> Callable[[], ASGIApp]:
+    """Makes the application of this name (see `load_app`) anew at each call.
+
+    Where a function makes it (`module:factory()`), that is called. Else the modules below `folder` (default: the
+    current directory) are imported again, but for installed packages. Raises `AppNotFound`, now if it can.
+    """
+    where = (folder or Path.cwd()).resolve()
+    load_app(name, folder=where)  # what it imports from elsewhere is there from now on
+    if name.endswith("()"):
+        return lambda: load_app(name, folder=where)
+
+    def make() -> ASGIApp:
+        for module in [each for each in sys.modules if _is_own(each, where)]:
+            del sys.modules[module]
+        return load_app(name, folder=where)
+
+    return make
+
+
+_HARNESS = {"conformance", "fault_injection", "reports", "__main__", "__mp_main__"}
+
+
+def _is_own(name: str, folder: Path) -> bool:
+    file = getattr(sys.modules[name], "__file__", None)
+    if file is None or name.partition(".")[0] in _HARNESS or "site-packages" in file:
+        return False
+    return Path(file).is_relative_to(folder)
