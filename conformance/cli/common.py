@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,7 @@ CONFUSED: Final = 3  # the target could not be reached, or the harness failed
 
 INTERRUPTED: Final = 130  # as shells have it for SIGINT
 
+SHORTEST: Final = 0.1  # seconds
 LONGEST: Final = 30 * 86400.0  # seconds: longer than anybody watches a stream
 
 
@@ -89,11 +91,23 @@ def needs_server(loaded: Loaded) -> None:
         )
 
 
-def positive(seconds: float | None) -> float | None:
-    """The value of an option in seconds. Raises `Failure` (2) for one that never passes."""
-    if seconds is not None and not seconds <= LONGEST:
-        raise Failure(f"--duration {seconds}: at most {LONGEST:.0f} seconds, which is thirty days", MISUSED)
-    return seconds
+def check_duration(seconds: float, option: str = "--duration") -> None:
+    """Raise `Failure` (2) for a value of an option in seconds that never passes, or passes at once."""
+    if not SHORTEST <= seconds <= LONGEST:
+        raise Failure(f"{option} {seconds:g}: {SHORTEST:g} to {LONGEST:.0f} seconds (thirty days)", MISUSED)
+
+
+def check_toxiproxy(url: str, option: str = "--toxiproxy") -> None:
+    """Raise `Failure` (2) for what cannot be the address of Toxiproxy's API."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Failure(
+            f"{option} {url!r} is no URL; Toxiproxy's API is usually at http://127.0.0.1:8474", MISUSED
+        )
 
 
 def said(error: BaseException) -> str:

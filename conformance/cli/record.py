@@ -16,10 +16,10 @@ from conformance.cli.common import (
     LONGEST,
     MISUSED,
     Failure,
+    check_duration,
     err,
     needs_server,
     out,
-    positive,
     read_config,
 )
 from conformance.cli.interrupt import interruptible
@@ -33,6 +33,7 @@ from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Stage
 from conformance.drive.target import TargetError, ready
 from conformance.history import Head, History
+from conformance.history.redact import Redaction
 from conformance.judging import held
 from conformance.scenarios import Scenario
 from conformance.unreached import unreached
@@ -87,7 +88,8 @@ def record_command(
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="Accept any TLS certificate.")] = False,
 ) -> None:
     """Watch an event stream live: each event with its time, its gap and its lag; keeps the history."""
-    positive(duration)
+    if duration is not None:
+        check_duration(duration)
     loaded = read_config(url, config)
     if loaded is None:
         raise Failure("give a URL, or a configuration with --config", MISUSED)
@@ -126,6 +128,7 @@ async def _record(
     loaded: Loaded, file: Path, duration: float | None, behind: float, whole: bool, verify: bool
 ) -> History:
     config, network = loaded.config, SocketNetwork()
+    without = Redaction(loaded.secrets)  # what is on a terminal is soon in a log or in an issue
     watched = LONGEST if duration is None else duration
     kept: list[History] = []
     try:
@@ -150,7 +153,7 @@ async def _record(
                 whole=whole,
                 gone=stop.set,
             )
-            monitor.opening(config.target.url or target.origin)
+            monitor.opening(without.url(config.target.url or target.origin))
             setting = Setting(
                 network=network,
                 config=config,
@@ -174,7 +177,7 @@ async def _record(
             await stop.wait()
             nursery.cancel_scope.deadline = trio.current_time() + _LEAVING
     except* (TargetError, ServerError) as group:
-        raise Failure(str(first_of(group)), CONFUSED) from group
+        raise Failure(without.text(str(first_of(group))), CONFUSED) from group
     for stream in kept[0].streams:
         monitor.ended(stream)
     return kept[0]

@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -13,11 +12,12 @@ from conformance.cli.choose import chosen_rules, chosen_scenarios, judged_togeth
 from conformance.cli.common import (
     MISUSED,
     Failure,
+    check_duration,
+    check_toxiproxy,
     err,
     exit_code,
     needs_server,
     out,
-    positive,
     read_config,
 )
 from conformance.cli.files import prepare, write
@@ -106,9 +106,9 @@ def run_command(
     scenarios, rules = chosen_scenarios(scenario), chosen_rules(rule)
     judged_together(scenarios, rules)
     listed = _known_failures(known_failures)
-    watched = positive(duration) or 0.0
+    check_duration(duration)
     if toxiproxy is not None:
-        _check_url(toxiproxy)
+        check_toxiproxy(toxiproxy)
     given = read_config(url, config)
     if given is not None:
         needs_server(given)
@@ -129,7 +129,7 @@ def run_command(
             folder=folder,
             histories=histories,
             seed=seed,
-            duration=watched,
+            duration=duration,
             toxiproxy=toxiproxy,
             verify=not insecure,
         )
@@ -161,16 +161,3 @@ def _known_failures(path: Path | None) -> tuple[KnownFailure, ...]:
         raise Failure(f"--known-failures {error}", MISUSED) from error
     except OSError as error:
         raise Failure(f"--known-failures {path}: {error.strerror}", MISUSED) from error
-
-
-def _check_url(toxiproxy: str) -> None:
-    try:
-        parts = urlsplit(toxiproxy)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise Failure(
-            f"--toxiproxy {toxiproxy!r} is no URL; Toxiproxy's API is usually at http://127.0.0.1:8474",
-            MISUSED,
-        )

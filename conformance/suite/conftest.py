@@ -8,7 +8,15 @@ import msgspec
 import pytest
 import trio
 
-from conformance.cli.common import CONFUSED, MISUSED, Failure, needs_server, positive, read_config
+from conformance.cli.common import (
+    CONFUSED,
+    MISUSED,
+    Failure,
+    check_duration,
+    check_toxiproxy,
+    needs_server,
+    read_config,
+)
 from conformance.cli.files import prepare, write
 from conformance.config import Loaded
 from conformance.drive.target import built_in
@@ -67,7 +75,9 @@ def results(request: pytest.FixtureRequest) -> Iterator[Results]:
 def _given(config: pytest.Config) -> tuple[Loaded | None, tuple[KnownFailure, ...]]:
     """The configuration that the options name, if they name one, and the known failures. Raises `Failure`."""
     file, failures = config.getoption("--sse-config"), config.getoption("--sse-known-failures")
-    positive(config.getoption("--sse-duration"))
+    check_duration(config.getoption("--sse-duration"), "--sse-duration")
+    if (toxiproxy := config.getoption("--sse-toxiproxy")) is not None:
+        check_toxiproxy(toxiproxy, "--sse-toxiproxy")
     given = read_config(config.getoption("--sse-url"), Path(file) if file else None, option="--sse-config")
     if given is not None:
         needs_server(given)

@@ -73,6 +73,9 @@ def test_a_target_that_is_not_there_ends_the_session_with_one_sentence(pytester:
         (("--sse-config", "no.toml"), "--sse-config no.toml: there is no such file"),
         (("--sse-known-failures", "no.toml"), "--sse-known-failures no.toml: No such file or directory"),
         (("--sse-url", "ftp://x/"), "expected an http or https URL"),
+        (("--sse-duration", "-5"), "--sse-duration -5: 0.1 to 2592000 seconds"),
+        (("--sse-duration", "nan"), "--sse-duration nan: 0.1 to 2592000 seconds"),
+        (("--sse-toxiproxy", "nonsense"), "--sse-toxiproxy 'nonsense' is no URL"),
     ],
 )
 def test_a_wrong_call_ends_the_session_before_any_request(

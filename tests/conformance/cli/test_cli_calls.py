@@ -57,7 +57,7 @@ def requests() -> Iterator[tuple[str, list[int]]]:
         ("run URL --known-failures no.toml", "--known-failures no.toml: No such file or directory"),
         ("run URL --known-failures wrong.toml", "--known-failures wrong.toml: "),
         ("run URL --toxiproxy nonsense", "--toxiproxy 'nonsense' is no URL"),
-        ("run URL --duration inf", "--duration inf: at most 2592000 seconds"),
+        ("run URL --duration inf", "--duration inf: 0.1 to 2592000 seconds"),
         ("run URL --duration soon", "Invalid value for '--duration'"),
         ("runn URL", "No such command 'runn'. Did you mean 'run'?"),
         ("record", "give a URL, or a configuration with --config"),

@@ -83,3 +83,19 @@ def test_a_stream_that_never_ends_a_line_is_left_in_bounded_memory(sse: Sse, tmp
     assert said.code == 0
     assert "-- over 33554432 bytes (limits.body); the rest is not recorded" in said.out
     assert (tmp_path / "sse-conformance.jsonl").stat().st_size < 64 * 2**20
+
+
+def test_what_a_server_printed_and_its_address_are_told_without_secrets(
+    sse: Sse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "sesame-opens-it")
+    (tmp_path / "sse-conformance.toml").write_text(
+        '[target]\nurl = "http://127.0.0.1:{port}/e"\ncommand = ["sh", "-c", "echo ${TOKEN}; exit 3", "{port}"]\n'
+    )
+    said = sse("record")
+    assert said.code == 3
+    assert "it printed:\n  <redacted>" in said.err
+    (tmp_path / "sse-conformance.toml").write_text('[target]\nurl = "http://127.0.0.1:1/e?key=${TOKEN}"\n')
+    said = sse("record")
+    assert "watching http://127.0.0.1:1/e?key=<redacted>" in said.out
+    assert "sesame" not in said.out + said.err
