@@ -14,7 +14,7 @@ async def _read_to_the_end(stage: Stage) -> None:
 slow_network = scenario(
     "slow-network",
     summary="The link delays every chunk, lets few bytes through, and delivers the end late.",
-    plan=Plan((Latency(delay=0.3, jitter=0.1), Bandwidth(bytes_per_second=64 * 1024), SlowClose(delay=0.5))),
+    plan=Plan((Latency(delay=0.3, jitter=0.1), Bandwidth(bytes_per_second=64_000), SlowClose(delay=0.5))),
 )(_read_to_the_end)
 
 sliced_bytes = scenario(
