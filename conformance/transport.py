@@ -39,8 +39,9 @@ def open_client(
 
     `route` maps the (host, port) of a URL to the address to connect to. `connected` is told of each new
     connection. Only connecting has a timeout (seconds): how long to wait for bytes is the caller's to say,
-    with a cancel scope. HTTP/1.1 only, one connection at a time for each request in flight, no environment
-    proxies, no decompression surprises: `Accept-Encoding: identity` unless the caller asks otherwise.
+    with a cancel scope. A redirect to another origin takes no header along that could be a credential.
+    HTTP/1.1 only, one connection at a time for each request in flight, no environment proxies, no decompression
+    surprises: `Accept-Encoding: identity` unless the caller asks otherwise.
     """
     transport = _Transport(_Backend(network, route, connected), verify)
     return httpx.AsyncClient(
@@ -119,6 +120,7 @@ class _Transport(httpx.AsyncBaseTransport):
         self._backend = backend
         self._verify = verify
         self._pools: dict[str, httpcore.AsyncConnectionPool] = {}  # by scheme
+        self._first: httpx.URL | None = None  # where the first request went
 
     def _pool(self, scheme: str) -> httpcore.AsyncConnectionPool:
         if scheme not in self._pools:
@@ -130,6 +132,7 @@ class _Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.AsyncByteStream)
+        self._first = self._first or request.url
         with _as_httpx():
             response = await self._pool(request.url.scheme).handle_async_request(
                 httpcore.Request(
@@ -140,7 +143,7 @@ class _Transport(httpx.AsyncBaseTransport):
                         port=request.url.port,
                         target=request.url.raw_path,
                     ),
-                    headers=request.headers.raw,
+                    headers=_headers_for(request, self._first),
                     content=request.stream,
                     extensions=request.extensions,
                 )
@@ -156,6 +159,25 @@ class _Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for pool in self._pools.values():
             await pool.aclose()
+
+
+_IMPERSONAL = frozenset(
+    b"host accept accept-encoding cache-control connection content-length content-type last-event-id origin "
+    b"transfer-encoding user-agent".split()
+)
+
+
+def _headers_for(request: httpx.Request, first: httpx.URL) -> list[tuple[bytes, bytes]]:
+    """The request's headers; to another origin than the first request's only those that are nobody's key.
+
+    httpx keeps `Authorization` back there, but any header of a configuration may be a credential. The same host
+    by HTTPS instead of HTTP counts as the same, as it does for httpx.
+    """
+    url = request.url
+    upgraded = (first.scheme, url.scheme, first.port, url.port) == ("http", "https", None, None)
+    if url.host == first.host and (upgraded or (url.scheme, url.port) == (first.scheme, first.port)):
+        return request.headers.raw
+    return [(name, value) for name, value in request.headers.raw if name.lower() in _IMPERSONAL]
 
 
 class _Body(httpx.AsyncByteStream):

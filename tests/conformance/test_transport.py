@@ -214,6 +214,30 @@ async def test_a_redirect_on_the_same_connection_uses_it_again(network: Network)
     assert len(told) == 1
 
 
+async def test_a_redirect_to_another_origin_takes_no_keys_along(network: Network) -> None:
+    heard: list[bytes] = []
+
+    async def elsewhere(stream: trio.abc.Stream) -> None:
+        heard.append(bytes(await stream.receive_some()))
+        await stream.send_all(OK)
+
+    async with served(network, elsewhere) as other:
+
+        async def redirect(stream: trio.abc.Stream) -> None:
+            heard.append(bytes(await stream.receive_some()))
+            location = url_of(other).encode()
+            await stream.send_all(
+                b"HTTP/1.1 307 T\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n"
+            )
+
+        async with served(network, redirect) as address, open_client(network) as client:
+            await client.get(url_of(address), headers={"X-Api-Key": "key", "Last-Event-ID": "7"})
+    first, second = heard
+    assert b"X-Api-Key: key" in first
+    assert b"key" not in second.lower()
+    assert b"Last-Event-ID: 7" in second
+
+
 async def test_nobody_listens(network: Network) -> None:
     listener = await network.listen()
     await listener.aclose()
