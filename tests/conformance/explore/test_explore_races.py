@@ -23,5 +23,5 @@ def test_its_twin_breaks_nothing(race: Race) -> None:
     assert plain.history.concluded is not None
     assert plain.history.concluded.outcome == "done"
     assert all(stream.completed for stream in plain.history.streams)
-    searched = search(exploration, most=200)
+    searched = search(exploration, most=60)
     assert searched.found is None, searched.found
