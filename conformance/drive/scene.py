@@ -20,7 +20,7 @@ from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.drive.stalls import watching_for_stalls
 from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
 from conformance.transport import address_of
-from fault_injection.faults import Buffer, Latency, Plan, SlowClose
+from fault_injection.faults import AtTrigger, Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
 
@@ -114,6 +114,8 @@ async def _driven(
         return Concluded(outcome="skipped", reason=f"needs {' and '.join(missing)} in the configuration")
     if setting.toxiproxy and scenario.plan and (reason := unsupported(scenario.plan)):
         return Concluded(outcome="skipped", reason=reason)
+    if setting.origin.startswith("https:") and (reason := _blinded(scenario.plan)):
+        return Concluded(outcome="skipped", reason=reason)
     rng = random.Random(f"{setting.seed} {scenario.name} {take}")
     allowance = _allowance(scenario.plan)
     most = _most(setting, allowance)
@@ -159,6 +161,15 @@ async def _driven(
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
     return concluded
+
+
+def _blinded(plan: Plan) -> str:
+    """Why a link that carries TLS cannot do the plan; "" where it can."""
+    if any(isinstance(getattr(fault, "when", None), AtTrigger) for fault in plan.faults):
+        return "the stream is encrypted, so the link cannot see the event at which the fault shall happen"
+    if any(isinstance(fault, Buffer) for fault in plan.faults):
+        return "the stream is encrypted, and a link that holds bytes back would hold back the TLS handshake"
+    return ""
 
 
 def _allowance(plan: Plan) -> float:

@@ -32,7 +32,7 @@ from conformance.history import History, load
 from conformance.reference.service import ServiceOptions, open_service
 from conformance.scenarios import SCENARIOS, Scenario
 from conformance.specimens.specimen import reference_config
-from fault_injection.faults import AtTrigger, Disconnect, Latency, Plan
+from fault_injection.faults import AtTrigger, Buffer, Disconnect, Fault, Latency, Plan
 from fault_injection.network import Connection
 from fault_injection.virtual import VirtualNetwork
 
@@ -125,6 +125,25 @@ async def test_what_is_not_configured_is_skipped() -> None:
             "skipped",
             "needs expect.resumable and target.command in the configuration",
         )
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Disconnect(when=AtTrigger("events", 3)), "cannot see the event"),
+        (Buffer(size=4096), "would hold back the TLS handshake"),
+    ],
+)
+async def test_a_fault_that_tls_hides_the_stream_from_is_skipped(fault: Fault, reason: str) -> None:
+    async def never(_: Stage) -> None:
+        raise AssertionError("it was driven")
+
+    setting = set_up(VirtualNetwork(), "https://127.0.0.1:1")
+    concluded = (await play(setting, Scenario("s", "", never, Plan((fault,))))).concluded
+    assert concluded is not None
+    assert concluded.outcome == "skipped"
+    assert reason in concluded.reason
 
 
 @in_virtual_time
