@@ -11,7 +11,7 @@ from conformance.cli.files import make, write
 from conformance.cli.summary import print_summary
 from conformance.config import Config
 from conformance.dialect import effective_dialect
-from conformance.history import History, HistoryError, StatusTerms, Terms, load
+from conformance.history import History, HistoryError, StatusTerms, Terms, load, schema
 from conformance.judging import held
 from conformance.outcome import judge_recorded
 from conformance.rules import RULES
@@ -23,7 +23,15 @@ EXAMPLES = """
   sse-conformance judge sse-conformance-report/histories/*.jsonl
 
   sse-conformance judge --config sse-conformance.toml recorded.jsonl   [dim]on other terms than it was recorded on[/]
+
+  sse-conformance judge --schema   [dim]what a line of a history looks like[/]
 """
+
+
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        typer.echo(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
+        raise typer.Exit
 
 
 def judge_command(
@@ -37,6 +45,15 @@ def judge_command(
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write the report into this folder.")
     ] = None,
+    _schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of a history's lines and exit.",
+        ),
+    ] = False,
 ) -> None:
     """Judge recorded histories by the rules, offline; also those of a run that was killed."""
     loaded = read_config(None, config) if config is not None else None

@@ -1,5 +1,8 @@
-"""`sse-conformance rules`: the catalogue."""
+"""`sse-conformance rules`: the catalogue; and the schema of a history."""
 
+import json
+
+import jsonschema
 import pytest
 from cli_world import Sse, in_folder
 
@@ -30,3 +33,13 @@ def test_every_rule_is_explained(sse: Sse) -> None:
             "Judged in the scenarios",
         ):
             assert part.strip() in out
+
+
+def test_the_schema_of_a_history_is_printed(sse: Sse) -> None:
+    ran = sse("judge", "--schema")
+    assert ran.code == 0
+    schema = json.loads(ran.out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate({"record": "mark", "time": 1.0, "what": "dropping"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"record": "no such record"}, schema)
