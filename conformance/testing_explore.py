@@ -47,7 +47,8 @@ class Explore:
         exploration = Exploration(asgi_subject(make), loaded.config, rules, seed=seed, secrets=loaded.secrets)
         concluded = play_schedule(exploration, Schedule()).history.concluded
         assert concluded is not None
-        assert concluded.outcome == "done", f"the application cannot be driven: {concluded.reason}"
+        if concluded.outcome != "done":
+            raise AssertionError(f"the application cannot be driven: {concluded.reason}")
         found = search(exploration, most=schedules, database=self._folder / "examples").found
         if found is None:
             return
