@@ -177,7 +177,9 @@ class Expect(_Table, frozen=True, kw_only=True):
 
     `events`: how many, completion included. `terminates`: the server ends the stream after completion.
     `resumable`: it honours Last-Event-ID. `replay`: what a late subscriber gets. `shared`: several
-    subscribers may attach to one stream.
+    subscribers may attach to one stream. `abandoned`: what becomes of work that nobody subscribes to any more.
+    `superseding`: a second stream of the same session ends the first. The last two speak of `target.variants`
+    `abandoned` and `superseding`, where these are configured.
     """
 
     events: Count | None = None
@@ -185,6 +187,8 @@ class Expect(_Table, frozen=True, kw_only=True):
     resumable: bool | None = None
     replay: Literal["all", "none", "since-id"] | None = None
     shared: bool | None = None
+    abandoned: Literal["stops", "continues"] | None = None
+    superseding: bool | None = None
 
 
 class Limits(_Table, frozen=True, kw_only=True):

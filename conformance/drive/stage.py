@@ -27,9 +27,10 @@ from conformance.dialect import Dialect
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of
-from conformance.history import Chunk, Ended, How, Mark, Purpose, Recorder, Relayed, Requested
+from conformance.history import Chunk, Ended, Gauge, How, Mark, Phase, Purpose, Recorder, Relayed, Requested
 from conformance.history.redact import ALWAYS_SECRET
 from conformance.pointer import ABSENT, resolve
+from conformance.probes import Reading, read_json
 from conformance.transport import Route, open_client
 from fault_injection.network import Network
 
@@ -258,6 +259,27 @@ class Stage:
             json_body=cancel.json,
             body=cancel.body,
         )
+
+    async def sample(self, phase: Phase = "", *, cycles: int = 0) -> dict[str, float | None]:
+        """Ask every probe for its gauges, write down what they say, and give it by name. None where a probe could
+        not see; nothing where none is configured. `cycles`: how many connections have come and gone by now."""
+        readings: tuple[Reading, ...] = ()
+        probe = self.config.target.probe
+        if probe is not None:
+            answer = await self.ask("probe", "GET", probe.path, headers=probe.headers)
+            readings = read_json(answer.json, probe.gauges)
+        for each in readings:
+            self.recorder.record(
+                Gauge(
+                    time=self.recorder.now(),
+                    name=each.name,
+                    value=each.value,
+                    detail=each.detail,
+                    phase=phase,
+                    cycles=cycles,
+                )
+            )
+        return {each.name: each.value for each in readings}
 
     async def restart_server(self) -> None:
         """Kill the server by SIGKILL and start it again. Raises `Skipped` where the harness did not start it."""

@@ -5,8 +5,6 @@ import trio
 from conformance.drive.stage import Stage
 from conformance.drive.subscription import Subscription
 from conformance.explore.schedule import Leave, Schedule
-from conformance.history import Gauge
-from conformance.pointer import resolve
 from conformance.scenarios import Scenario
 
 NAME = "explore"
@@ -20,7 +18,7 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
     """The scenario of a schedule for these subscribers."""
 
     async def drive(stage: Stage) -> None:
-        await _probe(stage)
+        await stage.sample("before")
         await stage.start()
         async with trio.open_nursery() as visiting:
             for name in subscribers:
@@ -56,27 +54,11 @@ async def _ask_when_told(stage: Stage, here: Subscription) -> None:
         await stage.status()
 
 
-async def _probe(stage: Stage) -> dict[str, float | None]:
-    """Ask for the gauges, if there are any, and write down what they say."""
-    probe = stage.config.target.probe
-    if probe is None:
-        return {}
-    answer = await stage.ask("probe", "GET", probe.path, headers=probe.headers)
-    seen: dict[str, float | None] = {}
-    for name, pointer in probe.gauges.items():
-        value = resolve(answer.json, pointer)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        seen[name] = float(value) if is_number else None
-        detail = "" if is_number else f"no number at {pointer} in the answer of {probe.path}"
-        stage.recorder.record(Gauge(time=stage.recorder.now(), name=name, value=seen[name], detail=detail))
-    return seen
-
-
 async def _settled(stage: Stage) -> None:
     """Let what is still under way have all the time that it may take, and look at the gauges again: work that goes
     on without subscribers comes to its end too."""
     await trio.sleep(stage.config.limits.completion + stage.config.limits.close)
-    await _probe(stage)
+    await stage.sample("after")
 
 
 async def _until(here: Subscription, leave: Leave) -> bool:

@@ -174,12 +174,20 @@ class Fired(_Record, frozen=True, tag="fired"):
     detail: str = ""
 
 
+Phase: TypeAlias = Literal["", "before", "during", "after"]
+
+
 class Gauge(_Record, frozen=True, tag="gauge"):
-    """What a probe answered; `value` None where it could not see, and `detail` why."""
+    """What a probe answered; `value` None where it could not see, and `detail` why.
+
+    `phase`: where in the scenario it was asked. `cycles`: how many connections had come and gone by then.
+    """
 
     name: str
     value: float | None
     detail: str = ""
+    phase: Phase = ""
+    cycles: int = 0
 
 
 class Left(_Record, frozen=True, tag="left"):
