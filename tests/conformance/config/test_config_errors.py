@@ -190,7 +190,7 @@ WRONG = {
     ),
     URL + "[expect]\nsilence = 3": (
         "expect.silence: unknown key; it belongs in [limits]. "
-        "Allowed here: events, terminates, resumable, replay, shared"
+        "Allowed here: events, terminates, resumable, replay, shared, abandoned, superseding"
     ),
     URL + "[limits]\nhead = -1": f"limits.head: expected {SECONDS}; found -1",
     URL + "[limits]\nhead = inf": f"limits.head: expected {SECONDS}; found inf",
