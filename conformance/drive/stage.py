@@ -105,8 +105,9 @@ class Stage:
         """Write down something that the scenario did."""
         self.recorder.record(Mark(time=self.recorder.now(), what=what, detail=detail))
 
-    async def start(self, variant: str | None = None, **names: str) -> None:
-        """Begin the work, if the target has a request for that, and remember what it captured.
+    async def start(self, variant: str | None = None, **names: str) -> dict[str, str]:
+        """Begin the work, if the target has a request for that, and give the names that it captured; what follows
+        speaks of this work, unless it is given the names of another one.
 
         `variant` is one of `target.variants`. Raises `Skipped` where the variant is not configured, and
         `Unreached` where the answer is not one that names the stream.
@@ -116,12 +117,18 @@ class Stage:
                 raise Skipped(f"needs target.variants.{variant} in the configuration")
             target = with_variant(self.config.target, variant)
             self.config = msgspec.structs.replace(self.config, target=target)
-        self.names = dict(names)
+        self.names = begun = dict(names)
         start = self.config.target.start
         if start is None:
-            return
+            return begun
         answer = await self.ask(
-            "start", start.method, start.path, headers=start.headers, json_body=start.json, body=start.body
+            "start",
+            start.method,
+            start.path,
+            headers=start.headers,
+            json_body=start.json,
+            body=start.body,
+            names=begun,
         )
         if answer.status is None:
             raise Unreached(f"{start.method} {start.path}: {answer.detail}")
@@ -137,7 +144,8 @@ class Stage:
                     f"{start.method} {start.path}: no value at {pointer} to capture as {{{name}}} "
                     f"in {self._excerpt(answer.body)}{why}"
                 )
-            self.names[name] = value if isinstance(value, str) else json.dumps(value)
+            begun[name] = value if isinstance(value, str) else json.dumps(value)
+        return begun
 
     @asynccontextmanager
     async def subscribe(
@@ -153,10 +161,12 @@ class Stage:
     ) -> AsyncIterator[Subscription]:
         """Open the event stream; on exit it is left, if it has not ended by then.
 
-        `headers` are sent besides the configured ones; a value of None takes one out. `names` override the
-        captured ones. `watch` overrides the stage's (seconds). `heard` is told of every item as it arrives.
+        `headers` are sent besides the configured ones; a value of None takes one out. `names` override those
+        of the work that was started last. `watch` overrides the stage's (seconds). `heard` is told of every item as
+        it arrives.
         """
         stream = self.config.target.stream
+        names = self.names | dict(names or {})
         request = self._request(
             stream.method,
             stream_path(self.config.target),
@@ -168,11 +178,11 @@ class Stage:
             ),
             json_body=stream.json,
             body=stream.body,
-            names=self.names | dict(names or {}),
+            names=names,
         )
         exchange = self._name(subscriber)
-        self._requested(exchange, "stream", request, subscriber)
-        reader = Reader(bind_dialect(self.dialect, self.names))
+        self._requested(exchange, "stream", request, subscriber, names)
+        reader = Reader(bind_dialect(self.dialect, names))
         subscription = Subscription(
             exchange,
             request,
@@ -202,11 +212,16 @@ class Stage:
         headers: Mapping[str, str | None] | None = None,
         json_body: Any = None,
         body: str | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most."""
-        request = self._request(method, path, headers=headers or {}, json_body=json_body, body=body)
+        """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most.
+        `names` stand in for the captured ones."""
+        names = self.names if names is None else names
+        request = self._request(
+            method, path, headers=headers or {}, json_body=json_body, body=body, names=names
+        )
         exchange = self._name(purpose)
-        self._requested(exchange, purpose, request, "")
+        self._requested(exchange, purpose, request, "", names)
         status, parts = None, list[bytes]()
         how: How = "complete"
         detail = ""
@@ -334,14 +349,12 @@ class Stage:
         path: str,
         *,
         headers: Mapping[str, str | None],
-        json_body: Any = None,
-        body: str | None = None,
-        names: Mapping[str, str] | None = None,
+        json_body: Any,
+        body: str | None,
+        names: Mapping[str, str],
     ) -> httpx.Request:
         try:
-            return self._filled(
-                method, path, headers, json_body, body, self.names if names is None else names
-            )
+            return self._filled(method, path, headers, json_body, body, names)
         except (PlaceholderError, httpx.InvalidURL, UnicodeEncodeError) as error:  # by what it answered
             raise Unreached(f"{method} {path} cannot be sent: {error}") from error
 
@@ -363,7 +376,14 @@ class Stage:
             return httpx.Request(method, url, headers=sent, json=fill_json(json_body, names))
         return httpx.Request(method, url, headers=sent, content=None if body is None else fill(body, names))
 
-    def _requested(self, exchange: str, purpose: Purpose, request: httpx.Request, subscriber: str) -> None:
+    def _requested(
+        self,
+        exchange: str,
+        purpose: Purpose,
+        request: httpx.Request,
+        subscriber: str,
+        names: Mapping[str, str],
+    ) -> None:
         self.recorder.record(
             Requested(
                 time=self.recorder.now(),
@@ -376,7 +396,7 @@ class Stage:
                 ),
                 body=request.content.decode("utf-8", "replace"),
                 subscriber=subscriber,
-                names=dict(self.names),
+                names=dict(names),
             )
         )
 
