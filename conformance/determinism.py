@@ -25,17 +25,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import copy_context
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any
-from unittest.mock import patch
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import trio
 
 EPOCH = 1_700_000_000.0  # what the wall clock says when trio's says 0: 14 November 2023, 22:13:20 UTC
+
+_Change: TypeAlias = tuple[Any, str, Any]  # an object, the name of an attribute of it, the value that it gets
 
 _alone = threading.Lock()
 
@@ -53,72 +56,85 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
     if not _alone.acquire(blocking=False):
         raise RuntimeError("another seeded block is active in this process")
     try:
-        with ExitStack() as stack:
-            rng = random.Random(seed)
-            stack.enter_context(_no_garbage_collection())
-            stack.enter_context(_trio_order(rng.randbytes(8)))
-            stack.enter_context(_inline_threads())
-            stack.enter_context(_anyio())
-            stack.enter_context(_chance(rng.randbytes(8)))
-            if epoch is not None:
-                stack.enter_context(_wall_clock(epoch))
-            yield rng
+        rng = random.Random(seed)
+        order, chance = rng.randbytes(8), rng.randbytes(8)
+        scheduler: random.Random = _known(_trio(), "_r", "trio")
+        changes = [
+            (_trio(), "_ALLOW_DETERMINISTIC_SCHEDULING", True),
+            (trio.to_thread, "run_sync", _run_in_place),
+            *_anyio(),
+            *_chance(random.Random(chance)),
+            *(() if epoch is None else _wall_clock(epoch)),
+        ]
+        before = scheduler.getstate(), random.getstate()
+        collects = gc.isenabled()
+        with _changed(changes), _datetime(epoch):
+            gc.disable()
+            scheduler.seed(order)
+            random.seed(chance)
+            try:
+                yield rng
+            finally:
+                scheduler.setstate(before[0])
+                random.setstate(before[1])
+                if collects:
+                    gc.enable()
     finally:
         _alone.release()
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
+def _changed(changes: list[_Change]) -> Iterator[None]:
+    """Attributes with these values, and afterwards with those that they had."""
+    before = [(owner, name, vars(owner)[name]) for owner, name, _ in changes]
     try:
+        for owner, name, value in changes:
+            setattr(owner, name, value)
         yield
     finally:
-        if enabled:
-            gc.enable()
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
 
-@contextmanager
-def _trio_order(seed: bytes) -> Iterator[None]:
-    """The two knobs that pytest-trio turns as well; nothing public does it."""
+@cache
+def _trio() -> Any:
+    """The module with the two knobs that pytest-trio turns as well; nothing public does it."""
     inner = import_module("trio._core._run")
-    source = _known(inner, "_r", "trio")
     _known(inner, "_ALLOW_DETERMINISTIC_SCHEDULING", "trio")
-    before = source.getstate()
-    source.seed(seed)
-    try:
-        with patch.object(inner, "_ALLOW_DETERMINISTIC_SCHEDULING", True):
-            yield
-    finally:
-        source.setstate(before)
+    return inner
 
 
-@contextmanager
-def _inline_threads() -> Iterator[None]:
-    async def run_sync(function: Callable[..., Any], *args: Any, **_: Any) -> Any:
-        await trio.lowlevel.checkpoint()
-        return copy_context().run(function, *args)
-
-    with patch.object(trio.to_thread, "run_sync", run_sync):
-        yield
+async def _run_in_place(function: Callable[..., Any], *args: Any, **_: Any) -> Any:
+    await trio.lowlevel.checkpoint()
+    return copy_context().run(function, *args)
 
 
-@contextmanager
-def _anyio() -> Iterator[None]:
+def _anyio() -> list[_Change]:
     """Its scopes in order, its threads in place. Nothing where it is not installed."""
+    found = _anyio_parts()
+    if found is None:
+        return []
+    on_asyncio, scope, backends = found
+    in_place = classmethod(_in_place)
+    return [
+        (on_asyncio, "CancelScope", _counted(scope)),
+        *((backend, "run_sync_in_worker_thread", in_place) for backend in backends),
+    ]
+
+
+@cache
+def _anyio_parts() -> tuple[Any, type[Any], tuple[Any, ...]] | None:
     if find_spec("anyio") is None:
-        yield
-        return
+        return None
     on_asyncio = import_module("anyio._backends._asyncio")
     on_trio = import_module("anyio._backends._trio")
-    with ExitStack() as stack:
-        scope = _known(on_asyncio, "CancelScope", "anyio")
-        stack.enter_context(patch.object(on_asyncio, "CancelScope", _counted(scope)))
-        for module, name in ((on_asyncio, "AsyncIOBackend"), (on_trio, "TrioBackend")):
-            backend = _known(module, name, "anyio")
-            _known(backend, "run_sync_in_worker_thread", "anyio")
-            stack.enter_context(patch.object(backend, "run_sync_in_worker_thread", classmethod(_in_place)))
-        yield
+    backends = (
+        _known(on_asyncio, "AsyncIOBackend", "anyio"),
+        _known(on_trio, "TrioBackend", "anyio"),
+    )
+    for backend in backends:
+        _known(backend, "run_sync_in_worker_thread", "anyio")
+    return on_asyncio, _known(on_asyncio, "CancelScope", "anyio"), backends
 
 
 async def _in_place(
@@ -128,16 +144,22 @@ async def _in_place(
     return copy_context().run(function, *args)
 
 
-def _counted(scope: type[Any]) -> type[Any]:
-    """This class, with hashes that count up."""
-    numbers = itertools.count()
+def _counted(scope: Any) -> Any:
+    """This class, with hashes that count up from 0."""
+    counted: Any = _counting(scope)
+    counted.numbers = itertools.count()
+    return counted
 
+
+@cache
+def _counting(scope: Any) -> Any:
     class CancelScope(scope):  # type: ignore[misc]  # a base that is known when it runs
         __slots__ = ("_number",)
+        numbers = itertools.count()
 
         def __new__(cls, *args: Any, **options: Any) -> Any:
             new = scope.__new__(cls, *args, **options)
-            new._number = next(numbers)
+            new._number = next(cls.numbers)
             return new
 
         def __hash__(self) -> int:
@@ -149,61 +171,72 @@ def _counted(scope: type[Any]) -> type[Any]:
     return CancelScope
 
 
-@contextmanager
-def _chance(seed: bytes) -> Iterator[None]:
-    source = random.Random(seed)
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        with (
-            patch.object(os, "urandom", source.randbytes),  # what uuid calls
-            patch.object(random, "_urandom", source.randbytes),  # what secrets calls
-        ):
-            yield
-    finally:
-        random.setstate(before)
+def _chance(source: random.Random) -> list[_Change]:
+    return [
+        (os, "urandom", source.randbytes),  # what uuid calls
+        (random, "_urandom", source.randbytes),  # what secrets calls
+    ]
 
 
-@contextmanager
-def _wall_clock(epoch: float) -> Iterator[None]:
+def _wall_clock(epoch: float) -> list[_Change]:
     def now() -> float:
         return epoch + (trio.current_time() if trio.lowlevel.in_trio_run() else 0.0)
 
     def now_ns() -> int:
         return round(now() * 1e6) * 1000  # a float has no more digits
 
-    with ExitStack() as stack:
-        for name, function in {
-            "time": now,
-            "time_ns": now_ns,
-            "monotonic": now,
-            "monotonic_ns": now_ns,
-        }.items():
-            stack.enter_context(patch.object(time, name, function))
-        stack.enter_context(_datetime(now))
-        yield
+    return [
+        (time, "time", now),
+        (time, "time_ns", now_ns),
+        (time, "monotonic", now),
+        (time, "monotonic_ns", now_ns),
+    ]
 
 
 @contextmanager
-def _datetime(now: Callable[[], float]) -> Iterator[None]:
+def _datetime(epoch: float | None) -> Iterator[None]:
     """Put a class in the place of `datetime.datetime` wherever it goes by that name: C keeps its own clock."""
+    if epoch is None:
+        yield
+        return
     real = datetime.datetime
-    virtual = _virtual(real, now)
-    _replace(real, virtual)
+    virtual = _virtual(real)
+    _holders.replace(real, virtual)
     try:
         yield
     finally:
-        _replace(virtual, real)  # also where it was imported meanwhile
+        _holders.replace(virtual, real)  # also where it was imported meanwhile
 
 
-def _replace(old: type[Any], new: type[Any]) -> None:
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", {})
-        if names.get("datetime") is old:
-            names["datetime"] = new
+class _Holders:
+    """The modules that have the class by its name. To look through all of them takes as long as a short run, so
+    that is done only where modules have come or gone since."""
+
+    def __init__(self) -> None:
+        self._seen: list[ModuleType] = []
+        self._found: list[dict[str, Any]] = []
+
+    def replace(self, old: type[Any], new: type[Any]) -> None:
+        modules = list(sys.modules.values())
+        if modules != self._seen:
+            self._found = [
+                names
+                for module in modules
+                if (names := getattr(module, "__dict__", {})).get("datetime") is old
+            ]
+            self._seen = modules
+        for names in self._found:
+            if names.get("datetime") is old:
+                names["datetime"] = new
 
 
-def _virtual(real: type[datetime.datetime], now: Callable[[], float]) -> type[datetime.datetime]:
+_holders = _Holders()
+
+
+@cache
+def _virtual(real: type[datetime.datetime]) -> type[datetime.datetime]:
+    """The class whose clock is `time.time`: the virtual one in a seeded block, else that of the machine."""
+
     class Meta(type):
         def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, real)
@@ -217,15 +250,15 @@ def _virtual(real: type[datetime.datetime], now: Callable[[], float]) -> type[da
 
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-            return real.fromtimestamp(now(), tz)
+            return real.fromtimestamp(time.time(), tz)
 
         @classmethod
         def utcnow(cls) -> Any:
-            return real.fromtimestamp(now(), datetime.UTC).replace(tzinfo=None)
+            return real.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
 
         @classmethod
         def today(cls) -> Any:
-            return real.fromtimestamp(now())
+            return real.fromtimestamp(time.time())
 
     Datetime.__name__ = Datetime.__qualname__ = real.__name__
     return Datetime
