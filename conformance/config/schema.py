@@ -149,7 +149,7 @@ class Target(_Table, frozen=True, kw_only=True):
 
     `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a
     server: `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until
-    it answers below 500. `app` is an ASGI application, run in process.
+    it answers below 500. `app` is an ASGI application, run in process on an event loop of `app_loop`.
     """
 
     url: Url | None = None
@@ -164,6 +164,7 @@ class Target(_Table, frozen=True, kw_only=True):
     ) = None
     ready: Path | None = None
     app: App | None = None
+    app_loop: Literal["asyncio", "trio"] | None = None
     start: Start | None = None
     stream: Stream = Stream()
     status: Status | None = None
@@ -192,13 +193,15 @@ class Expect(_Table, frozen=True, kw_only=True):
 
 
 class Limits(_Table, frozen=True, kw_only=True):
-    """Seconds, but `body`, which is bytes, and `events`, a count.
+    """Seconds, but `body`, which is bytes, and `events` and `crowd`, which are counts.
 
     `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from
     the request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`:
     from an event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the
     response. `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the
     end of the work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
+    `crowd`: how many streams at once the server may be asked for; None: 20 of a server that the harness started,
+    none of any other.
     """
 
     connect: Seconds = 5.0
@@ -212,6 +215,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     shutdown: Seconds = 10.0
     body: Bytes = 8 * 2**20
     events: Count = 50_000
+    crowd: Count | None = None
 
 
 class Config(_Table, frozen=True, kw_only=True):

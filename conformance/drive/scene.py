@@ -14,6 +14,7 @@ from conformance.config import Config, stream_path
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.links import open_link
 from conformance.drive.outcome import described, first_of
+from conformance.drive.own_memory import resident
 from conformance.drive.scenario import Scenario
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
@@ -148,6 +149,7 @@ async def _driven(
                         held_back=any(isinstance(fault, Buffer) for fault in scenario.plan.faults),
                         route=route,
                         server=setting.server,
+                        scales=resident if setting.clock == "real" else None,
                         verify=setting.verify,
                         secrets=setting.secrets,
                     )

@@ -1,7 +1,7 @@
 """What a scenario works with: the target's requests, subscribers, status, and the record of it all."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -35,6 +35,9 @@ from conformance.transport import Route, open_client
 from fault_injection.network import Network
 
 _ANSWER_LIMIT = 1 << 20  # bytes of an answer that is no stream
+
+OWN_MEMORY = "harness.memory"
+"""The gauge of the harness's own resident memory (bytes)."""
 
 
 class Skipped(Exception):
@@ -82,7 +85,7 @@ class Stage:
     `origin` is the target's URL without a path. `watch`: for how long (seconds) an endless stream is watched.
     `allowance`: how much later (seconds) things may come because of the link's faults; `held_back`: the link
     may hold even the head until the stream closes. `route` leads the streams through the link, if there is
-    one; other requests go straight to the server.
+    one; other requests go straight to the server. `scales` weigh the harness itself (bytes).
     """
 
     network: Network
@@ -96,6 +99,7 @@ class Stage:
     held_back: bool = False
     route: Route | None = None
     server: Restartable | None = None
+    scales: Callable[[], int | None] | None = None
     verify: bool = True
     secrets: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
@@ -295,6 +299,14 @@ class Stage:
                 )
             )
         return {each.name: each.value for each in readings}
+
+    def weigh(self, phase: Phase) -> None:
+        """Write down how much memory the harness itself takes, where it can be known."""
+        weight = None if self.scales is None else self.scales()
+        if weight is not None:
+            self.recorder.record(
+                Gauge(time=self.recorder.now(), name=OWN_MEMORY, value=float(weight), phase=phase)
+            )
 
     async def restart_server(self) -> None:
         """Kill the server by SIGKILL and start it again. Raises `Skipped` where the harness did not start it."""

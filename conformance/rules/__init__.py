@@ -1,6 +1,6 @@
 """The catalogue of rules: claims about event streams, each with its source and how to mend what breaks it."""
 
-from conformance.rules import completion, http, order, resource, resume, timeliness, wire
+from conformance.rules import completion, http, order, resource, resource_crowd, resume, timeliness, wire
 from conformance.rules.rule import Judgement, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -11,6 +11,7 @@ RULES: tuple[Rule, ...] = (
     *completion.RULES,
     *resume.RULES,
     *resource.RULES,
+    *resource_crowd.RULES,
 )
 
 __all__ = ["RULES", "Judgement", "Rule"]

@@ -1,7 +1,7 @@
 """The catalogue of scenarios: ways to drive a target."""
 
 from conformance.drive.scenario import Scenario
-from conformance.scenarios import cuts, links, plain, requests
+from conformance.scenarios import crowd, cuts, links, plain, requests
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,
@@ -23,6 +23,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     requests.without_credentials,
     requests.unknown_stream,
     requests.other_origin,
+    crowd.crowd,
     cuts.restart,
 )
 

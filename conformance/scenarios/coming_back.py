@@ -1,5 +1,7 @@
 """A subscriber that comes back, as an event source does when the server ends its response before the stream."""
 
+from collections.abc import Mapping
+
 import trio
 
 from conformance.drive.stage import Stage
@@ -10,15 +12,20 @@ _LONGEST_WAIT = 3.0  # seconds, whatever reconnection time the stream sets
 _USUAL_WAIT = 1.0  # seconds, where it sets none
 
 
-async def resume(stage: Stage, subscriber: str, last_event_id: str) -> Subscription:
-    """Come back with the last event ID, if there is one, and read to the end."""
+async def resume(
+    stage: Stage, subscriber: str, last_event_id: str, names: Mapping[str, str] | None = None
+) -> Subscription:
+    """Come back with the last event ID, if there is one, and read to the end. `names`: of which work, if not of the
+    one that was started last."""
     stage.mark("reconnecting", f"Last-Event-ID: {last_event_id}" if last_event_id else "without an id")
-    async with stage.subscribe(subscriber, last_event_id=last_event_id or None) as resumed:
+    async with stage.subscribe(subscriber, last_event_id=last_event_id or None, names=names) as resumed:
         await resumed.finished()
     return resumed
 
 
-async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> None:
+async def follow(
+    stage: Stage, last: Subscription, subscriber: str = "a", names: Mapping[str, str] | None = None
+) -> None:
     """Come back for as long as the response ends properly and brings something, but not the end of the stream.
 
     A server may end its responses early if it can resume them, and it says how long to wait: WHATWG HTML, section
@@ -30,7 +37,7 @@ async def follow(stage: Stage, last: Subscription, subscriber: str = "a") -> Non
             return
         wait = last.reconnection_time
         await trio.sleep(min(_USUAL_WAIT if wait is None else wait, _LONGEST_WAIT))
-        last = await resume(stage, subscriber, last.last_event_id)
+        last = await resume(stage, subscriber, last.last_event_id, names)
 
 
 def _is_unfinished(stage: Stage, last: Subscription) -> bool:

@@ -1,6 +1,6 @@
 """Servers that are wrong on purpose: for each rule one that breaks it."""
 
-from conformance.specimens import completion, http, order, resume, timeliness, wire
+from conformance.specimens import completion, crowd, http, order, resume, timeliness, wire
 from conformance.specimens.specimen import REFERENCE, Specimen, examine
 
 SPECIMENS: tuple[Specimen, ...] = (
@@ -10,6 +10,7 @@ SPECIMENS: tuple[Specimen, ...] = (
     *order.SPECIMENS,
     *completion.SPECIMENS,
     *resume.SPECIMENS,
+    *crowd.SPECIMENS,
 )
 
 __all__ = ["REFERENCE", "SPECIMENS", "Specimen", "examine"]
