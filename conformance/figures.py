@@ -5,11 +5,11 @@ got it; the rules look at what left the server.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import median
 
 from conformance.dialect import Role
-from conformance.history import Arrival, EventArrival, Exchange, History
+from conformance.history import OWN_MEMORY, Arrival, EventArrival, Exchange, History
 from conformance.rules.streams import readable
 from conformance.rules.timeliness_buffers import FEWEST, buffer_size, events_in, releases
 from conformance.rules.timeliness_bursts import bursts
@@ -19,7 +19,9 @@ from conformance.rules.timeliness_clock import Clock, Stamped, arrived, read_clo
 def figures(history: History) -> dict[str, str]:
     """Figures of the scenario's event streams, by name, with their units; only those that could be measured.
 
-    `connections`, `events` and `heartbeats` count; `bytes` are those of the bodies. `events per second` is the
+    `connections`, `events` and `heartbeats` count; `bytes` are those of the bodies. Of a crowd, `open at once` is the
+    most streams between their heads and their ends, `events per second, all` those of all streams together, and
+    `memory per stream, harness` what this side's resident memory grew by. `events per second` is the
     fastest connection's, `first event after` the time from its request on the first connection that had one,
     `longest gap` the longest time in which a connection got nothing. `median lag` and `worst lag` go from an
     event's timestamp to its arrival, for live events, of each subscriber where there are several; `held by the
@@ -36,8 +38,29 @@ def figures(history: History) -> dict[str, str]:
     if beats := sum(each.role is Role.HEARTBEAT for stream in streams for each in stream.arrivals):
         found["heartbeats"] = str(beats)
     found["bytes"] = str(sum(len(stream.body) for stream in streams))
+    found |= _crowd(history, streams)
     found |= _pace(streams)
     found |= _lags(history, streams)
+    return found
+
+
+def _crowd(history: History, streams: Sequence[Exchange]) -> dict[str, str]:
+    """Of a crowd: how many streams were open at once, how fast all their events came, what one took here."""
+    weights = {each.phase: each.value for each in history.gauges if each.name == OWN_MEMORY and each.value}
+    if "before" not in weights:
+        return {}
+    moments = sorted(
+        (time, step)
+        for stream in streams
+        if stream.head is not None and stream.ended is not None
+        for time, step in ((stream.head.time, 1), (stream.ended.time, -1))
+    )
+    times = sorted(event.time for stream in streams for event in stream.all_events)
+    found = {"open at once": str(max(accumulate(step for _, step in moments), default=0))}
+    if len(times) > 1 and times[-1] > times[0]:
+        found["events per second, all"] = f"{(len(times) - 1) / (times[-1] - times[0]):.0f}"
+    taken = max(weights.values()) - weights["before"]
+    found["memory per stream, harness"] = f"{max(taken, 0.0) / len(streams) / 1000:.1f} kB"
     return found
 
 

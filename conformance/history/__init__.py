@@ -2,6 +2,7 @@
 
 from conformance.history.recorder import Recorder
 from conformance.history.records import (
+    OWN_MEMORY,
     Began,
     Chunk,
     Concluded,
@@ -33,6 +34,7 @@ from conformance.history.view import (
 )
 
 __all__ = [
+    "OWN_MEMORY",
     "Arrival",
     "Began",
     "Chunk",

@@ -174,6 +174,9 @@ class Fired(_Record, frozen=True, tag="fired"):
     detail: str = ""
 
 
+OWN_MEMORY = "harness.memory"
+"""The gauge of the harness's own resident memory (bytes)."""
+
 Phase: TypeAlias = Literal["", "before", "during", "after"]
 
 

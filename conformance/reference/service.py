@@ -32,7 +32,7 @@ class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
     epoch: float | None = (
         None  # what trio's time zero is in seconds since 1970; None: as the system's clock says
     )
-    keep_jobs: int = 1_000
+    keep_jobs: int = 5_000
     keep: int = 10_000  # records of each job that can be replayed
     buffer: int = 1_000  # records that a subscriber may be behind, before it is dropped
     limits: Limits = Limits()  # of its HTTP server
