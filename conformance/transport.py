@@ -43,7 +43,13 @@ def open_client(
     HTTP/1.1 only, one connection at a time for each request in flight, no environment proxies, no decompression
     surprises: `Accept-Encoding: identity` unless the caller asks otherwise.
     """
-    transport = _Transport(_Backend(network, route, connected), verify)
+    return client_over(Transport(network, route, connected, verify), connect_timeout, follow_redirects)
+
+
+def client_over(
+    transport: httpx.AsyncBaseTransport, connect_timeout: float | None = None, follow_redirects: bool = True
+) -> httpx.AsyncClient:
+    """The client of `open_client`, over this transport."""
     return httpx.AsyncClient(
         transport=transport,
         timeout=httpx.Timeout(None, connect=connect_timeout),
@@ -115,12 +121,21 @@ class _Backend(httpcore.AsyncNetworkBackend):
         await trio.sleep(seconds)
 
 
-class _Transport(httpx.AsyncBaseTransport):
-    def __init__(self, backend: httpcore.AsyncNetworkBackend, verify: ssl.SSLContext | bool) -> None:
-        self._backend = backend
+class Transport(httpx.AsyncBaseTransport):
+    """httpx's way to a `Network`, by httpcore. `first`: where the first request went, if it did not go this way."""
+
+    def __init__(
+        self,
+        network: Network,
+        route: Route | None,
+        connected: Connected | None,
+        verify: ssl.SSLContext | bool,
+        first: httpx.URL | None = None,
+    ) -> None:
+        self._backend = _Backend(network, route, connected)
         self._verify = verify
         self._pools: dict[str, httpcore.AsyncConnectionPool] = {}  # by scheme
-        self._first: httpx.URL | None = None  # where the first request went
+        self._first = first
 
     def _pool(self, scheme: str) -> httpcore.AsyncConnectionPool:
         if scheme not in self._pools:
@@ -148,7 +163,11 @@ class _Transport(httpx.AsyncBaseTransport):
                     extensions=request.extensions,
                 )
             )
-            stream = _Body(response) if not _redirects(response) else httpx.ByteStream(await _whole(response))
+            stream = (
+                _Body(response)
+                if not redirects(response.status, response.headers)
+                else httpx.ByteStream(await _whole(response))
+            )
         return httpx.Response(
             response.status,
             headers=response.headers,
@@ -196,11 +215,13 @@ class _Body(httpx.AsyncByteStream):
 
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_REDIRECT_LIMIT = 64 * 1024  # bytes
+REDIRECT_LIMIT = 64 * 1024  # bytes
+TOO_LARGE = f"a redirect with a body of more than {REDIRECT_LIMIT} bytes"
 
 
-def _redirects(response: httpcore.Response) -> bool:
-    return response.status in _REDIRECTS and any(name.lower() == b"location" for name, _ in response.headers)
+def redirects(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a response with this head leads elsewhere."""
+    return status in _REDIRECTS and any(name.lower() == b"location" for name, _ in headers)
 
 
 async def _whole(response: httpcore.Response) -> bytes:
@@ -210,12 +231,12 @@ async def _whole(response: httpcore.Response) -> bytes:
         try:
             async for chunk in response.aiter_stream():
                 body += chunk
-                if len(body) > _REDIRECT_LIMIT:
+                if len(body) > REDIRECT_LIMIT:
                     scope.cancel()
         finally:
             await response.aclose()
     if scope.cancelled_caught:
-        raise httpx.RemoteProtocolError(f"a redirect with a body of more than {_REDIRECT_LIMIT} bytes")
+        raise httpx.RemoteProtocolError(TOO_LARGE)
     return bytes(body)
 
 
@@ -235,15 +256,15 @@ def _timed(timeout: float | None, too_slow: type[Exception], broken: type[Except
     except trio.TooSlowError as error:
         raise too_slow(f"nothing within {timeout:g} s") from error
     except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-        raise broken(_reason(error)) from error
+        raise broken(reason(error)) from error
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """trio wraps what the operating system said; that is what a person wants to read."""
     cause = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
-        return "; ".join(dict.fromkeys(_reason(each) for each in cause.exceptions))
-    return _reason(cause) if cause is not None else str(error)
+        return "; ".join(dict.fromkeys(reason(each) for each in cause.exceptions))
+    return reason(cause) if cause is not None else str(error)
 
 
 @contextmanager

@@ -26,18 +26,28 @@ from conformance.config import (
 from conformance.dialect import Dialect
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
+from conformance.drive.reply import open_reply
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of
-from conformance.history import Chunk, Ended, Gauge, How, Mark, Phase, Purpose, Recorder, Relayed, Requested
+from conformance.history import (
+    OWN_MEMORY,
+    Chunk,
+    Ended,
+    Gauge,
+    How,
+    Mark,
+    Phase,
+    Purpose,
+    Recorder,
+    Relayed,
+    Requested,
+)
 from conformance.history.redact import ALWAYS_SECRET
 from conformance.pointer import ABSENT, resolve
 from conformance.probes import Reading, read_json
-from conformance.transport import Route, open_client
+from conformance.transport import Route
 from fault_injection.network import Network
 
 _ANSWER_LIMIT = 1 << 20  # bytes of an answer that is no stream
-
-OWN_MEMORY = "harness.memory"
-"""The gauge of the harness's own resident memory (bytes)."""
 
 
 class Skipped(Exception):
@@ -230,25 +240,20 @@ class Stage:
         how: How = "complete"
         detail = ""
         limit = self.config.limits.head
-        client = open_client(self.network, connect_timeout=None, verify=self.verify)
         with trio.move_on_after(limit) as scope:
             try:
-                async with client:
-                    response = await client.send(request, stream=True)
-                    status = response.status_code
-                    self.recorder.record(head_of(self.recorder.now(), exchange, response))
+                async with open_reply(self.network, request, verify=self.verify) as reply:
+                    status = reply.status
+                    self.recorder.record(head_of(self.recorder.now(), exchange, reply))
                     size = 0
-                    try:
-                        async for data in response.aiter_raw():
-                            if size <= _ANSWER_LIMIT:
-                                parts.append(data)
-                                self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
-                                size += len(data)
-                            if size > _ANSWER_LIMIT:
-                                how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"
-                                scope.cancel()  # to break would leave httpx's generators behind
-                    finally:
-                        await response.aclose()
+                    while (data := await reply.receive()) is not None:
+                        if size <= _ANSWER_LIMIT:
+                            parts.append(data)
+                            self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
+                            size += len(data)
+                        if size > _ANSWER_LIMIT:
+                            how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"
+                            scope.cancel()  # to break would leave httpx's generators behind
             except httpx.HTTPError as error:
                 how, detail = how_it_failed(error)
             except httpx.InvalidURL as error:

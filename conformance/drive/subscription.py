@@ -9,8 +9,9 @@ import trio
 
 from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
 from conformance.drive.outcome import how_it_failed
+from conformance.drive.reply import Reply, open_reply
 from conformance.history import Chunk, Connected, Ended, Head, How, Mark, Recorder
-from conformance.transport import Route, open_client
+from conformance.transport import Route
 from conformance.wire import Decoder, Event, Reconnection
 from fault_injection.network import Connection, Network
 
@@ -70,7 +71,6 @@ class Subscription:
         self.reconnection_time: float | None = None  # seconds, if the stream set it
         self.how: How | None = None
         self._request = request
-        self._request.extensions["trace"] = self._on_trace
         self._network = network
         self._recorder = recorder
         self._reading = reading
@@ -154,32 +154,29 @@ class Subscription:
         patience = self._patience
         started = trio.current_time()
         self._wait_until(started + patience.head, "unreachable", f"no connection within {patience.head:g} s")
-        client = open_client(
+        opened = open_reply(
             self._network,
+            self._request,
             route=self._route,
             connected=self._on_connected,
-            connect_timeout=None,
+            sent=self._on_sent,
             verify=self._verify,
         )
-        async with client:
-            response = await client.send(self._request, stream=True)
-            try:
-                self._on_head(response)
-                if patience.completes:
-                    overdue: tuple[How, str] = ("timeout", f"no completion within {patience.watch:g} s")
-                else:
-                    overdue = ("watched", f"watched for {patience.watch:g} s")
-                self._wait_until(started + patience.watch, *overdue)
-                return await self._read(response)
-            finally:
-                await response.aclose()
+        async with opened as reply:
+            self._on_head(reply)
+            if patience.completes:
+                overdue: tuple[How, str] = ("timeout", f"no completion within {patience.watch:g} s")
+            else:
+                overdue = ("watched", f"watched for {patience.watch:g} s")
+            self._wait_until(started + patience.watch, *overdue)
+            return await self._read(reply)
 
-    async def _read(self, response: httpx.Response) -> tuple[How, str]:
+    async def _read(self, reply: Reply) -> tuple[How, str]:
         left, items = self._patience.body, self._patience.items
         pieces, lines = _PIECES_PER_ITEM * items, _LINES_PER_ITEM * items
-        async for data in response.aiter_raw():
+        while (data := await reply.receive()) is not None:
             if self._leaving is not None and self._leaving[0] == "body-limit":
-                continue  # the cancellation comes with the next wait; to break would leave httpx's generators behind
+                continue  # the cancellation comes with the next wait
             if data[:left]:
                 self._on_data(data[:left])
             left -= len(data)
@@ -216,15 +213,13 @@ class Subscription:
             Connected(time=self._recorder.now(), exchange=self.exchange, local=f"{host}:{port}")
         )
 
-    async def _on_trace(self, event: str, _info: object) -> None:
-        """httpcore tells of its steps; one of them matters here."""
-        if event == "http11.send_request_body.complete":
-            self.sent = True
-            self._notify()
+    def _on_sent(self) -> None:
+        self.sent = True
+        self._notify()
 
-    def _on_head(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self._recorder.record(head_of(self._recorder.now(), self.exchange, response))
+    def _on_head(self, reply: Reply) -> None:
+        self.status = reply.status
+        self._recorder.record(head_of(self._recorder.now(), self.exchange, reply))
         self._notify()
 
     def _on_data(self, data: bytes) -> None:
@@ -275,17 +270,14 @@ class Subscription:
         self._changed = trio.Event()
 
 
-def head_of(time: float, exchange: str, response: httpx.Response) -> Head:
+def head_of(time: float, exchange: str, reply: Reply) -> Head:
     """The record of a response's head, its headers as they came."""
-    version = response.extensions.get("http_version", b"HTTP/1.1")
     return Head(
         time=time,
         exchange=exchange,
-        status=response.status_code,
-        reason=response.extensions.get("reason_phrase", b"").decode("ascii", "replace"),
-        http_version=version.decode("ascii", "replace"),
-        headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
-        ),
-        url=str(response.url) if response.history else "",
+        status=reply.status,
+        reason=reply.reason.decode("ascii", "replace"),
+        http_version=reply.http_version.decode("ascii", "replace"),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers),
+        url=reply.url,
     )

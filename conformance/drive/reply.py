@@ -1,0 +1,250 @@
+"""One request over any `Network`, and its reply, piece by piece: HTTP/1.1 by h11, without a pool.
+
+A scenario makes one connection for each request and takes what comes as it comes. httpx stays for what plain
+HTTP does not need: TLS, userinfo in the URL, and where a redirect leads. What is raised is httpx's.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+import h11
+import httpx
+import trio
+
+from conformance.transport import (
+    REDIRECT_LIMIT,
+    TOO_LARGE,
+    Connected,
+    Route,
+    Transport,
+    client_over,
+    open_client,
+    reason,
+    redirects,
+)
+from fault_injection.network import Connection, Network
+
+_LARGEST_HEAD: Final = 100 * 1024  # bytes; as httpcore has it
+_READ: Final = 64 * 1024
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Sent: TypeAlias = Callable[[], None]
+
+
+class Reply:
+    """The head of a response, and `receive` for its body. `url` is where it came from if redirects were
+    followed, else ""."""
+
+    status: int
+    reason: bytes
+    http_version: bytes
+    headers: Headers
+    url: str = ""
+
+    async def receive(self) -> bytes | None:
+        """The next bytes of the body, with the transfer coding removed; None: it has come to its end.
+
+        Raises `httpx.HTTPError`, and `httpx.InvalidURL` for an address to which it is redirected.
+        """
+        raise NotImplementedError
+
+
+@asynccontextmanager
+async def open_reply(
+    network: Network,
+    request: httpx.Request,
+    *,
+    route: Route | None = None,
+    connected: Connected = lambda _: None,
+    sent: Sent = lambda: None,
+    verify: bool = True,
+) -> AsyncIterator[Reply]:
+    """Send the request and give the reply, when its head is there; leaving the block closes the connection.
+
+    `route`, `connected` and `verify` are those of `open_client`; `sent` is called when the whole request is sent.
+    Waits as long as the caller lets it. Raises what `Reply.receive` raises.
+    """
+    if request.url.scheme != "http" or request.url.userinfo:
+        client = open_client(network, route=route, connected=connected, connect_timeout=None, verify=verify)
+        async with client, _followed(client, request, sent) as reply:
+            yield reply
+        return
+    line = await _connect(network, request.url, route, connected)
+    try:
+        await line.send(request, sent)
+        await line.read_head()
+        if redirects(line.status, line.headers):
+            elsewhere = Transport(network, route, connected, verify, first=request.url)
+            hops = _Hops(line, request.url, elsewhere)
+            async with client_over(hops) as client, _followed(client, request) as reply:
+                yield reply
+        else:
+            yield line
+    finally:
+        with trio.CancelScope(shield=True):  # waits for nothing
+            await line.connection.aclose()
+
+
+async def _connect(network: Network, url: httpx.URL, route: Route | None, connected: Connected) -> "_Line":
+    host, port = url.raw_host.decode("ascii"), url.port or 80
+    if route is not None:
+        host, port = route(host, port)
+    try:
+        connection = await network.connect(host, port)
+    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+        raise httpx.ConnectError(reason(error)) from error
+    connected(connection)
+    return _Line(connection)
+
+
+class _Line(Reply):
+    """A connection, and the reply that comes over it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+
+    async def send(self, request: httpx.Request, sent: Sent = lambda: None) -> None:
+        with _told():
+            url = request.url
+            head = _head(request.method, url.raw_path, tuple(request.headers.raw))
+            parts = [self._http.send(head)]
+            if body := request.content:
+                parts.append(self._http.send(h11.Data(data=body)))
+            parts.append(self._http.send(h11.EndOfMessage()))
+        try:
+            for part in parts:
+                if part:
+                    await self.connection.send_all(part)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            return  # a server may answer before it has read all, and close; the answer tells
+        sent()
+
+    async def read_head(self) -> None:
+        """Wait for the response's head."""
+        while not isinstance(event := await self._next(), h11.Response):
+            if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
+                break
+        self.status, self.reason = event.status_code, event.reason
+        self.http_version = b"HTTP/" + event.http_version
+        self.headers = tuple(event.headers.raw_items())
+
+    async def receive(self) -> bytes | None:
+        event = await self._next()
+        return bytes(event.data) if isinstance(event, h11.Data) else None
+
+    def again(self) -> bool:
+        """Whether the connection takes another request; then it is ready for one."""
+        ready = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        if ready:
+            self._http.start_next_cycle()
+        return ready
+
+    async def _next(self) -> object:
+        with _told():
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                try:
+                    data = await self.connection.receive_some(_READ)
+                except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+                    raise httpx.ReadError(reason(error)) from error
+                if not data and self._http.their_state is h11.SEND_RESPONSE:
+                    raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+                self._http.receive_data(bytes(data))
+            return event
+
+
+class _Hops(httpx.AsyncBaseTransport):
+    """The answer to httpx's first request is there already, on this line; so it is asked for where that leads."""
+
+    def __init__(self, line: _Line, first: httpx.URL, elsewhere: Transport) -> None:
+        self._line = line
+        self._first = first
+        self._elsewhere = elsewhere
+        self._answered = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self._answered:
+            self._answered = True
+            return await self._answer()
+        url, first = request.url, self._first
+        if (url.scheme, url.host, url.port) == (first.scheme, first.host, first.port) and self._line.again():
+            await request.aread()
+            await self._line.send(request)
+            await self._line.read_head()
+            return await self._answer()
+        return await self._elsewhere.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._elsewhere.aclose()
+
+    async def _answer(self) -> httpx.Response:
+        line = self._line
+        stream: httpx.AsyncByteStream = _Pieces(line)
+        if redirects(line.status, line.headers):
+            body = bytearray()
+            while (data := await line.receive()) is not None:
+                body += data
+                if len(body) > REDIRECT_LIMIT:
+                    raise httpx.RemoteProtocolError(TOO_LARGE)
+            stream = httpx.ByteStream(bytes(body))
+        extensions = {"http_version": line.http_version, "reason_phrase": line.reason}
+        return httpx.Response(line.status, headers=line.headers, stream=stream, extensions=extensions)
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (data := await self._line.receive()) is not None:
+            yield data
+
+
+class _Followed(Reply):
+    """A response of httpx."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.reason = response.extensions.get("reason_phrase", b"")
+        self.http_version = response.extensions.get("http_version", b"HTTP/1.1")
+        self.headers = tuple(response.headers.raw)
+        self.url = str(response.url) if response.history else ""
+        self._pieces = response.aiter_raw()
+
+    async def receive(self) -> bytes | None:
+        return await anext(self._pieces, None)
+
+
+@asynccontextmanager
+async def _followed(
+    client: httpx.AsyncClient, request: httpx.Request, sent: Sent = lambda: None
+) -> AsyncIterator[Reply]:
+    async def on_trace(event: str, _: object) -> None:
+        if event == "http11.send_request_body.complete":
+            sent()
+
+    request.extensions["trace"] = on_trace
+    response = await client.send(request, stream=True)
+    try:
+        yield _Followed(response)
+    finally:
+        await response.aclose()
+
+
+@lru_cache(maxsize=256)
+def _head(method: str, target: bytes, headers: Headers) -> h11.Request:
+    """h11 looks at every byte; the same few requests are sent again and again."""
+    return h11.Request(method=method, target=target, headers=list(headers))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """httpx's names for what h11 finds wrong."""
+    try:
+        yield
+    except h11.RemoteProtocolError as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
+    except h11.LocalProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from error
