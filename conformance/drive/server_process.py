@@ -4,7 +4,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import httpx
 import psutil
 import trio
 
+from conformance.drive.control import StopSignal
 from conformance.transport import address_of, open_client
 from fault_injection.network import Network
 
 _POLL = 0.05  # seconds between two looks at a server that starts
 _LAST_LINES = 15
+_COMMAND = 200  # characters of a command line
 _LAST_BYTES = 64 * 1024
 _PORT_PATIENCE = 2.0  # seconds until the port of a server that was killed must be free
 
@@ -49,6 +52,7 @@ class ServerProcess:
         self._stop_patience = stop_patience
         self._folder = folder
         self._process: trio.Process | None = None
+        self._known: list[psutil.Process] = []  # its family when it was signalled
         self._log_start = 0
 
     @property
@@ -68,23 +72,24 @@ class ServerProcess:
     async def start(self) -> None:
         """Start it and wait until it answers. Raises `ServerError`, also where somebody else listens there."""
         with trio.move_on_after(_PORT_PATIENCE) as waited:
-            while await self._listens():  # noqa: ASYNC110  (a port tells nobody that it is free)
+            while await self.listens():  # noqa: ASYNC110  (a port tells nobody that it is free)
                 await trio.sleep(_POLL)
         if waited.cancelled_caught:
             raise ServerError(
                 f"something else listens at {self._origin} already: stop it, or give target.url another port"
             )
         with self._log.open("ab") as log:
-            self._log_start = log.tell()
+            self._log_start, self._known = log.tell(), []
             try:
-                self._process = await trio.lowlevel.open_process(
-                    list(self.command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    cwd=self._folder,
-                )
+                with _heeding_ctrl_c():
+                    self._process = await trio.lowlevel.open_process(
+                        list(self.command),
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                        cwd=self._folder,
+                    )
             except OSError as error:
                 raise ServerError(
                     f"target.command could not be started: {self.command[0]}: {error.strerror}"
@@ -102,14 +107,43 @@ class ServerProcess:
     async def kill(self) -> None:
         """SIGKILL, at once, for it and its children."""
         if self._process is not None:
-            self._kill(self._family())
+            self._kill([*self._family(), *self._known])
             await self._gone()
+
+    def send_signal(self, name: StopSignal) -> None:
+        """See `Restartable`."""
+        assert self._process is not None
+        if (code := self._process.poll()) is not None:
+            raise ServerError(
+                f"the server had exited with code {code} before it was sent {name}{self._said()}"
+            )
+        self._known = self._family()
+        if name == "SIGINT":
+            self._signal(signal.SIGINT)
+        else:
+            self._process.send_signal(signal.SIGTERM)
+
+    async def exited(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
+
+    def survivors(self) -> tuple[str, ...]:
+        assert self._process is not None
+        self._known = [process for process in {*self._known, *self._session()} if _runs(process)]
+        return tuple(sorted(_described(process) for process in self._known))
+
+    async def listens(self) -> bool:
+        try:
+            await (await self._network.connect(*address_of(self._origin))).aclose()
+        except OSError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL for whatever is still there after the time to stop."""
         if self._process is None:
             return
-        family = self._family()
+        family = [*self._family(), *self._known]
         self._signal(signal.SIGTERM)
         with trio.move_on_after(self._stop_patience):
             await self._gone()
@@ -131,6 +165,16 @@ class ServerProcess:
             return psutil.Process(self._process.pid).children(recursive=True)
         return []
 
+    def _session(self) -> list[psutil.Process]:
+        """Who is in the session that it began, besides itself: found without a parent, too."""
+        assert self._process is not None
+        leader, found = self._process.pid, list[psutil.Process]()
+        for process in psutil.process_iter():
+            with contextlib.suppress(OSError):
+                if process.pid != leader and os.getsid(process.pid) == leader:
+                    found.append(process)
+        return found
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -142,7 +186,7 @@ class ServerProcess:
 
     async def _answers(self) -> bool:
         if self._ready is None:
-            return await self._listens()
+            return await self.listens()
         url = httpx.URL(self._origin).join(self._ready)
         try:
             with trio.fail_after(2):
@@ -154,14 +198,6 @@ class ServerProcess:
         except (httpx.HTTPError, trio.TooSlowError):
             return False
 
-    async def _listens(self) -> bool:
-        """Whether anybody does, at this address."""
-        try:
-            await (await self._network.connect(*address_of(self._origin))).aclose()
-        except OSError:
-            return False
-        return True
-
     def _said(self) -> str:
         try:
             with self._log.open("rb") as log:
@@ -172,3 +208,37 @@ class ServerProcess:
         return (
             "; it printed:\n" + "\n".join(f"  {line}" for line in lines) if lines else "; it printed nothing"
         )
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie does not: in a container there may be nobody to reap it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        command = " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        command = "?"
+    return f"process {process.pid}: {command[:_COMMAND]}"
+
+
+@contextlib.contextmanager
+def _heeding_ctrl_c() -> Iterator[None]:
+    """What is started meanwhile takes SIGINT as programs in a terminal do. A shell without job control lets what it
+    puts into the background (`sse-conformance run &`) ignore it, and that is inherited; a handler is not."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN or not _in_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

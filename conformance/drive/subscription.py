@@ -86,6 +86,8 @@ class Subscription:
         self._leaving: tuple[How, str] | None = None
         self._overdue: tuple[How, str] = ("timeout", "")
         self._connection: Connection | None = None
+        self._reads_on = trio.Event()
+        self._reads_on.set()
 
     @property
     def last_event_id(self) -> str:
@@ -126,6 +128,18 @@ class Subscription:
                 self._connection.reset()
             self._leave("dropped", "the subscriber reset the connection" if reset else "the subscriber left")
         await self.finished()
+
+    def stall(self) -> None:
+        """Read nothing more and stay, as a suspended laptop does; what is being received just now still arrives."""
+        if self._reads_on.is_set():
+            self._mark("stalled", "reads nothing more")
+            self._reads_on = trio.Event()
+
+    def read_on(self) -> None:
+        """The end of `stall`."""
+        if not self._reads_on.is_set():
+            self._mark("reading on", "")
+            self._reads_on.set()
 
     async def run(self) -> None:
         """Drive the exchange to its end and record it. Never raises because of what the peer did."""
@@ -174,7 +188,7 @@ class Subscription:
     async def _read(self, reply: Reply) -> tuple[How, str]:
         left, items = self._patience.body, self._patience.items
         pieces, lines = _PIECES_PER_ITEM * items, _LINES_PER_ITEM * items
-        while (data := await reply.receive()) is not None:
+        while (data := await self._next(reply)) is not None:
             if self._leaving is not None and self._leaving[0] == "body-limit":
                 continue  # the cancellation comes with the next wait
             if data[:left]:
@@ -191,6 +205,11 @@ class Subscription:
             elif lines < 0:
                 self._overflow(f"{_LINES_PER_ITEM} times {items} lines (limits.events)")
         return "complete", ""
+
+    async def _next(self, reply: Reply) -> bytes | None:
+        if not self._reads_on.is_set():  # the usual case costs nothing
+            await self._reads_on.wait()
+        return await reply.receive()
 
     def _overflow(self, what: str) -> None:
         if self._leaving is None:

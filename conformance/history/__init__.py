@@ -2,12 +2,17 @@
 
 from conformance.history.recorder import Recorder
 from conformance.history.records import (
+    LOOKED_AFTER,
+    NOT_STARTED_AGAIN,
     OWN_MEMORY,
+    PORT_TAKEN,
+    SIGNALLED,
     Began,
     Chunk,
     Concluded,
     Connected,
     Ended,
+    Exited,
     Fired,
     Gauge,
     Head,
@@ -34,7 +39,11 @@ from conformance.history.view import (
 )
 
 __all__ = [
+    "LOOKED_AFTER",
+    "NOT_STARTED_AGAIN",
     "OWN_MEMORY",
+    "PORT_TAKEN",
+    "SIGNALLED",
     "Arrival",
     "Began",
     "Chunk",
@@ -43,6 +52,7 @@ __all__ = [
     "Ended",
     "EventArrival",
     "Exchange",
+    "Exited",
     "Fired",
     "Gauge",
     "Head",

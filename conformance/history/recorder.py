@@ -12,6 +12,7 @@ from conformance.history.records import (
     Concluded,
     Connected,
     Ended,
+    Exited,
     Head,
     Record,
     Relayed,
@@ -127,7 +128,7 @@ def _redacted(record: Record, without: Redaction) -> Record:
             )
         case Concluded():
             return msgspec.structs.replace(record, reason=without.text(record.reason))
-        case Chunk() | Connected() | Relayed():
+        case Chunk() | Connected() | Relayed() | Exited():
             return record
         case _:
             return msgspec.structs.replace(record, detail=without.text(record.detail))

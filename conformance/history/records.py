@@ -194,13 +194,36 @@ class Gauge(_Record, frozen=True, tag="gauge"):
 
 
 class Left(_Record, frozen=True, tag="left"):
-    """Something that the application left behind when it was shut down: its kind, its name, and the line where
-    it was created."""
+    """Something that the application left behind when it was shut down: its kind, its name, the line where it was
+    created, and the library that made it ("": the application itself)."""
 
     kind: str
     name: str
     created_at: str = ""
+    owner: str = ""
     detail: str = ""
+
+
+class Exited(_Record, frozen=True, tag="exited"):
+    """The server ended after it had been asked to by `signal`, at the mark `SIGNALLED`. `code` is its exit code,
+    negative where a signal ended it (-15: SIGTERM); None: it was still there when it was waited for no longer.
+    What is left of it afterwards is told by `Left` (kind "process") and `PORT_TAKEN`."""
+
+    signal: str
+    code: int | None = None
+
+
+SIGNALLED = "server signalled"
+"""The mark that the server was asked to end; its detail is the signal's name."""
+
+LOOKED_AFTER = "looked for what is left of the server"
+"""The mark that, after its exit, its processes and its port were looked for."""
+
+PORT_TAKEN = "port taken"
+"""The mark that after the server's exit its address still took connections."""
+
+NOT_STARTED_AGAIN = "server not started again"
+"""The mark that after its exit it could not be started again; its detail says why."""
 
 
 class Concluded(_Record, frozen=True, tag="concluded"):
@@ -212,7 +235,19 @@ class Concluded(_Record, frozen=True, tag="concluded"):
 
 
 Record: TypeAlias = (
-    Began | Requested | Connected | Head | Chunk | Relayed | Ended | Mark | Fired | Gauge | Left | Concluded
+    Began
+    | Requested
+    | Connected
+    | Head
+    | Chunk
+    | Relayed
+    | Ended
+    | Mark
+    | Fired
+    | Gauge
+    | Left
+    | Exited
+    | Concluded
 )
 
 
