@@ -116,13 +116,30 @@ class Cancel(_Table, frozen=True, kw_only=True):
     body: str | None = None
 
 
+class Metric(_Table, frozen=True, kw_only=True):
+    """A metric in Prometheus' text format: the sum of its samples that have these labels, and maybe others."""
+
+    metric: Annotated[str, msgspec.Meta(min_length=1, description='a name such as "streams_open"')]
+    labels: dict[str, str] = {}
+
+
 class Probe(_Table, frozen=True, kw_only=True):
-    """Where the server's gauges can be asked (GET): a name for each and a JSON Pointer to its number."""
+    """Where the server's gauges can be asked (GET): a name for each, and where its number stands. That is a JSON
+    Pointer, or a metric where the answer is in Prometheus' text format."""
 
     path: Path
     headers: Headers = {}
     gauges: Annotated[
-        dict[Name, Pointer],
+        dict[
+            Name,
+            Annotated[
+                Pointer | Metric,
+                msgspec.Meta(
+                    description='a JSON Pointer such as "/tasks", or a Prometheus metric such as '
+                    '{ metric = "streams_open", labels = { kind = "sse" } }'
+                ),
+            ],
+        ],
         msgspec.Meta(min_length=1, description='a table of at least one gauge such as { tasks = "/tasks" }'),
     ]
 
@@ -149,7 +166,8 @@ class Target(_Table, frozen=True, kw_only=True):
 
     `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a
     server: `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until
-    it answers below 500. `app` is an ASGI application, run in process on an event loop of `app_loop`.
+    it answers below 500. `app` is an ASGI application, run in process on an event loop of `app_loop`. `pid` is the
+    process of a server that runs already on this machine, to be looked into.
     """
 
     url: Url | None = None
@@ -163,6 +181,7 @@ class Target(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     ready: Path | None = None
+    pid: Annotated[int, msgspec.Meta(ge=1, description="the number of a process")] | None = None
     app: App | None = None
     app_loop: Literal["asyncio", "trio"] | None = None
     start: Start | None = None
@@ -193,7 +212,7 @@ class Expect(_Table, frozen=True, kw_only=True):
 
 
 class Limits(_Table, frozen=True, kw_only=True):
-    """Seconds, but `body`, which is bytes, and `events` and `crowd`, which are counts.
+    """Seconds, but `body`, which is bytes, and `events`, `crowd` and `cycles`, which are counts.
 
     `connect`: to an accepted connection. `head`: from the request to the response head. `first_event`: from
     the request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`:
@@ -201,7 +220,8 @@ class Limits(_Table, frozen=True, kw_only=True):
     response. `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the
     end of the work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
     `crowd`: how many streams at once the server may be asked for; None: 20 of a server that the harness started,
-    none of any other.
+    none of any other. `cycles`: how often the connect storm connects and drops; None: as often as fits into some two
+    seconds.
     """
 
     connect: Seconds = 5.0
@@ -216,6 +236,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     body: Bytes = 8 * 2**20
     events: Count = 50_000
     crowd: Count | None = None
+    cycles: Count | None = None
 
 
 class Config(_Table, frozen=True, kw_only=True):

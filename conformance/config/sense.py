@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
 from conformance.config.resolved import authority_of, captured, split_url
-from conformance.config.schema import Cancel, Config, Override, Start, Stream, Target
+from conformance.config.schema import Cancel, Config, Metric, Override, Start, Stream, Target
 from conformance.config.template import PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
 from conformance.dialect.presets import PRESETS
@@ -42,6 +42,16 @@ def _check_target(target: Target) -> Iterator[Problem]:
                 "{port} stands for the port of a server that target.command starts, and there is no command",
             )
     yield from _unknown(target.command, ("target", "command"), {PORT})
+    if target.pid is not None and target.command is not None:
+        yield Problem(
+            ("target", "pid"), "is for a server that runs already; the process of target.command is known"
+        )
+    if target.probe is not None and len({type(each) for each in target.probe.gauges.values()}) > 1:
+        first = next(name for name, each in target.probe.gauges.items() if isinstance(each, Metric))
+        yield Problem(
+            ("target", "probe", "gauges", first),
+            "is a Prometheus metric, others are JSON Pointers; one answer is in one format",
+        )
     if target.status is not None:
         status = target.status
         if status.pointer is None and status.subscribers is None:

@@ -14,7 +14,7 @@ PRESETS = (
     "openai-responses, task-stream, vercel-ai"
 )
 SECONDS = "a number of seconds above 0 and up to 86400 (a day)"
-TARGET_KEYS = "url, command, ready, app, start, stream, status, cancel, probe, variants"
+TARGET_KEYS = "url, command, ready, pid, app, app_loop, start, stream, status, cancel, probe, variants"
 
 WRONG = {
     # what is tested
@@ -122,6 +122,17 @@ WRONG = {
         'found "${TWO_LINES}"'
     ),
     # status, probe, variants
+    URL + '[target.probe]\npath = "/metrics"\ngauges = { open = { metrik = "streams_open" } }': (
+        'target.probe.gauges.open: expected a JSON Pointer such as "/tasks", or a Prometheus metric such as '
+        '{ metric = "streams_open", labels = { kind = "sse" } }; found a table'
+    ),
+    URL + '[target.probe]\npath = "/m"\ngauges = { open = { metric = "open" }, tasks = "/tasks" }': (
+        "target.probe.gauges.open: is a Prometheus metric, others are JSON Pointers; one answer is in one format"
+    ),
+    "[target]\npid = 0\nurl = 'http://h'": "target.pid: expected the number of a process; found 0",
+    "[target]\npid = 7\ncommand = ['serve']": (
+        "target.pid: is for a server that runs already; the process of target.command is known"
+    ),
     URL + '[target.status]\npath = "/s"': (
         "target.status: reads nothing from the answer; give pointer or subscribers"
     ),
@@ -230,7 +241,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "  url: unknown key; it belongs in [target]. Allowed here: target, dialect, expect, limits",
         '  target.stream.path: expected a path such as "/jobs/{job}" that starts with "/"; found "events"',
         '  limits.silnce: unknown key; did you mean "silence"? Allowed here: connect, head, first_event, '
-        "silence, delivery, close, completion, cancellation, shutdown, body, events",
+        "silence, delivery, close, completion, cancellation, shutdown, body, events, crowd, cycles",
         f"  limits.head: expected {SECONDS}; found 0",
     ]
     assert [problem.path for problem in caught.value.problems][:2] == [

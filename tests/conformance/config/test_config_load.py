@@ -9,6 +9,7 @@ from conformance.config import (
     ConfigError,
     Limits,
     Loaded,
+    Metric,
     Stream,
     Target,
     config_for_url,
@@ -240,3 +241,21 @@ def test_what_is_no_url(url: str, message: str) -> None:
         config_for_url(url)
 
     assert str(caught.value) == message
+
+
+def test_a_gauge_may_be_a_metric_of_prometheus(tmp_path: Path) -> None:
+    path = tmp_path / "sse-conformance.toml"
+    path.write_text(
+        '[target]\nurl = "http://127.0.0.1:8000"\npid = 4711\n[target.probe]\npath = "/metrics"\n'
+        'gauges = { open = { metric = "streams_open", labels = { kind = "sse" } }, tasks = { metric = "tasks" } }\n'
+        "[limits]\ncycles = 200\n",
+        encoding="utf-8",
+    )
+    config = load_config(path, environ={}).config
+    assert config.target.pid == 4711
+    assert config.limits.cycles == 200
+    assert config.target.probe is not None
+    assert config.target.probe.gauges == {
+        "open": Metric(metric="streams_open", labels={"kind": "sse"}),
+        "tasks": Metric(metric="tasks"),
+    }
