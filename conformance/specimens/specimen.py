@@ -1,9 +1,8 @@
 """What a specimen is: a server that is wrong in one point, and where that shows."""
 
-import random
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,8 +18,9 @@ from conformance.drive.scene import Setting, play
 from conformance.history import History
 from conformance.judging import held
 from conformance.reference.app import App
-from conformance.reference.service import ServiceOptions, open_service
+from conformance.reference.service import ServiceOptions
 from conformance.scenarios import SCENARIOS
+from conformance.specimens.program import GRACEFUL, InProcess, Manner
 from fault_injection.network import Network
 
 Wrap: TypeAlias = Callable[[App], App]
@@ -40,7 +40,7 @@ class Specimen:
     `breaks` are the rules that must catch it, in the history of `scenario`. `wrap` makes it out of the
     reference's application; `options` are the service's. `configure` changes the configuration that it is
     judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
-    after a restart.
+    after a restart. `manner`: how it ends when it is asked to.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Specimen:
     options: ServiceOptions = ServiceOptions()
     configure: Callable[[Config], Config] = lambda config: config
     remembers: bool = True
+    manner: Manner = GRACEFUL
 
 
 REFERENCE = Specimen("reference", "The reference service, correct.", (), "subscribe")
@@ -79,7 +80,15 @@ async def examine(
     """Serve the specimen on the network, drive a scenario (its own, unless told otherwise), give the history."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = _InProcess(specimen, network, folder, seed)
+        epoch = WALL if specimen.options.epoch is None else specimen.options.epoch
+        state = folder if specimen.remembers else None
+        server = InProcess(
+            network,
+            options=msgspec.structs.replace(specimen.options, epoch=epoch, state=state),
+            wrap=specimen.wrap,
+            manner=specimen.manner,
+            seed=seed,
+        )
         await stack.enter_async_context(server.running())
         config = specimen.configure(reference_config())
         setting = Setting(
@@ -94,51 +103,3 @@ async def examine(
             server=server,
         )
         return await play(setting, scenario_named(scenario or specimen.scenario))
-
-
-class _InProcess:
-    """A service that can be killed and started again at its address, like a process."""
-
-    def __init__(self, specimen: Specimen, network: Network, folder: Path, seed: int) -> None:
-        self.port = 0
-        self._specimen = specimen
-        self._network = network
-        self._seed = seed
-        self._options = msgspec.structs.replace(
-            specimen.options,
-            epoch=WALL if specimen.options.epoch is None else specimen.options.epoch,
-            state=folder if specimen.remembers else None,
-        )
-        self._scope = trio.CancelScope()
-        self._over = trio.Event()
-        self._nursery: trio.Nursery | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with trio.open_nursery() as self._nursery:
-            await self.start()
-            yield
-            await self.kill()
-
-    async def start(self) -> None:
-        assert self._nursery is not None
-        self._over = trio.Event()
-        await self._nursery.start(self._live)
-
-    async def kill(self) -> None:
-        self._scope.cancel()
-        await self._over.wait()
-
-    async def _live(self, task_status: trio.TaskStatus[None]) -> None:
-        with trio.CancelScope() as self._scope:
-            async with open_service(
-                self._network,
-                port=self.port,
-                options=self._options,
-                rng=random.Random(self._seed),
-                wrap=self._specimen.wrap,
-            ) as service:
-                self.port = service.address[1]
-                task_status.started()
-                await trio.sleep_forever()
-        self._over.set()

@@ -1,0 +1,127 @@
+"""How a specimen ends, as a program: asked by a signal, or killed."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import trio
+
+from conformance.drive.control import StopSignal
+from conformance.reference.app import App
+from conformance.reference.service import ServiceOptions, open_service
+from fault_injection.network import Listener, Network
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a program ends.
+
+    `heeds`: the signals that it takes for a request to end; it ignores the others. `abrupt`: its connections end
+    with it, wherever their streams are. `code`: its exit code then. `child`: what a process that it started, and
+    forgets, does after it: nothing, or it keeps the port, as whoever inherits a listening socket does.
+    """
+
+    heeds: tuple[StopSignal, ...] = ("SIGTERM", "SIGINT")
+    abrupt: bool = False
+    code: int = 0
+    child: Literal["", "idle", "listening"] = ""
+
+
+GRACEFUL = Manner()
+"""As a program should."""
+
+
+class InProcess:
+    """A service that can be asked to end, killed, and started again at its address, like a process."""
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        options: ServiceOptions,
+        wrap: Callable[[App], App],
+        manner: Manner,
+        seed: int,
+    ) -> None:
+        self.port = 0
+        self.pid: int | None = None
+        self._network = network
+        self._options = options
+        self._wrap = wrap
+        self._manner = manner
+        self._seed = seed
+        self._scope = trio.CancelScope()
+        self._asked = trio.Event()
+        self._over = trio.Event()
+        self._code: int | None = None
+        self._held: Listener | None = None
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """It runs inside the block."""
+        async with trio.open_nursery() as self._nursery:
+            await self.start()
+            yield
+            await self.kill()
+
+    async def start(self) -> None:
+        """See `Restartable`."""
+        assert self._nursery is not None
+        self._asked, self._over, self._code = trio.Event(), trio.Event(), None
+        await self._nursery.start(self._live)
+
+    async def kill(self) -> None:
+        """See `Restartable`."""
+        if self._code is None:
+            self._code = -9
+        self._scope.cancel()
+        await self._over.wait()
+        if self._held is not None:
+            await self._held.aclose()
+        self._held = None
+
+    def send_signal(self, name: StopSignal) -> None:
+        """See `Restartable`."""
+        if name in self._manner.heeds:
+            self._asked.set()
+
+    async def exited(self) -> int:
+        """See `Restartable`."""
+        await self._over.wait()
+        assert self._code is not None
+        return self._code
+
+    def survivors(self) -> tuple[str, ...]:
+        """See `Restartable`."""
+        return ("a process that it started",) if self._manner.child else ()
+
+    async def listens(self) -> bool:
+        """See `Restartable`."""
+        try:
+            await (await self._network.connect("127.0.0.1", self.port)).aclose()
+        except OSError:
+            return False
+        return True
+
+    async def _live(self, task_status: trio.TaskStatus[None]) -> None:
+        with trio.CancelScope() as self._scope:
+            async with open_service(
+                self._network,
+                port=self.port,
+                options=self._options,
+                rng=random.Random(self._seed),
+                wrap=self._wrap,
+            ) as service:
+                self.port = service.address[1]
+                task_status.started()
+                await self._asked.wait()
+                if self._manner.abrupt:
+                    self._scope.cancel()
+        if self._code is None:  # it was not killed
+            self._code = self._manner.code
+            if self._manner.child == "listening":
+                self._held = await self._network.listen("127.0.0.1", self.port)
+        self._over.set()
