@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import msgspec
@@ -12,7 +12,9 @@ import trio
 
 from conformance.config import (
     Config,
+    Metric,
     PlaceholderError,
+    Probe,
     bind_dialect,
     captured,
     fill,
@@ -24,6 +26,7 @@ from conformance.config import (
     with_variant,
 )
 from conformance.dialect import Dialect
+from conformance.drive.control import Restartable
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
 from conformance.drive.reply import open_reply
@@ -43,7 +46,7 @@ from conformance.history import (
 )
 from conformance.history.redact import ALWAYS_SECRET
 from conformance.pointer import ABSENT, resolve
-from conformance.probes import Reading, read_json
+from conformance.probes import Reading, read_json, read_process, read_prometheus
 from conformance.transport import Route
 from fault_injection.network import Network
 
@@ -56,18 +59,6 @@ class Skipped(Exception):
 
 class Unreached(Exception):
     """A request that the scenario needs had no usable answer; the message says which and what came."""
-
-
-class Restartable(Protocol):
-    """A server that the harness can kill and start again at the same address."""
-
-    async def kill(self) -> None:
-        """End it at once, without a word to anybody."""
-        ...
-
-    async def start(self) -> None:
-        """Start it, and return when it answers."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +86,8 @@ class Stage:
     `origin` is the target's URL without a path. `watch`: for how long (seconds) an endless stream is watched.
     `allowance`: how much later (seconds) things may come because of the link's faults; `held_back`: the link
     may hold even the head until the stream closes. `route` leads the streams through the link, if there is
-    one; other requests go straight to the server. `scales` weigh the harness itself (bytes).
+    one; other requests go straight to the server. `pid` is the process of a server that the harness did not start.
+    `scales` weigh the harness itself (bytes).
     """
 
     network: Network
@@ -109,6 +101,7 @@ class Stage:
     held_back: bool = False
     route: Route | None = None
     server: Restartable | None = None
+    pid: int | None = None
     scales: Callable[[], int | None] | None = None
     verify: bool = True
     secrets: frozenset[str] = frozenset()
@@ -287,11 +280,13 @@ class Stage:
     async def sample(self, phase: Phase = "", *, cycles: int = 0) -> dict[str, float | None]:
         """Ask every probe for its gauges, write down what they say, and give it by name. None where a probe could
         not see; nothing where none is configured. `cycles`: how many connections have come and gone by now."""
-        readings: tuple[Reading, ...] = ()
+        pid = self.server_pid
+        # first the process, for the request to the other probe takes a socket of it
+        readings = read_process(pid) if pid is not None else ()
         probe = self.config.target.probe
         if probe is not None:
             answer = await self.ask("probe", "GET", probe.path, headers=probe.headers)
-            readings = read_json(answer.json, probe.gauges)
+            readings += _gauges(answer, probe)
         for each in readings:
             self.recorder.record(
                 Gauge(
@@ -304,6 +299,11 @@ class Stage:
                 )
             )
         return {each.name: each.value for each in readings}
+
+    @property
+    def server_pid(self) -> int | None:
+        """The number of the server's process, where it runs on this machine and is known."""
+        return self.pid if self.server is None else self.server.pid
 
     def weigh(self, phase: Phase) -> None:
         """Write down how much memory the harness itself takes, where it can be known."""
@@ -426,6 +426,17 @@ class Stage:
         return of if count == 1 else f"{of}-{count}"
 
 
+def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:
+    """What the answer says; where there was none, or one that is an error, why there is nothing to read."""
+    if answer.status is None or answer.status >= 400:
+        why = answer.detail if answer.status is None else f"{probe.path} answered {answer.status}"
+        return tuple(Reading(name, None, why) for name in probe.gauges)
+    pointers = {name: each for name, each in probe.gauges.items() if isinstance(each, str)}
+    metrics = {name: each for name, each in probe.gauges.items() if isinstance(each, Metric)}
+    text = answer.body.decode("utf-8", "replace") if metrics else ""
+    return read_json(answer.json if pointers else None, pointers) + read_prometheus(text, metrics)
+
+
 def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:
     """The headers of all tables, later ones over earlier ones, names compared without case."""
     merged: dict[str, tuple[str, str | None]] = {}
@@ -435,4 +446,4 @@ def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:
     return dict(merged.values())
 
 
-__all__ = ["Answer", "Skipped", "Stage", "Unreached"]
+__all__ = ["Answer", "Restartable", "Skipped", "Stage", "Unreached"]
