@@ -49,7 +49,9 @@ def _suite(root: Element, results: Results, scenario: str, cases: Sequence[Case]
     took = max(case.duration for case in cases)
     suite = SubElement(root, "testsuite", name=brief(visible(scenario), _MESSAGE))
     known = next((s for s in results.scenarios if s.name == scenario), None)
-    properties = {"target": results.target, "seed": str(results.seed), **(known.figures if known else {})}
+    properties = {"target": results.target, "seed": str(results.seed)}
+    properties |= {"how": results.how} if results.how else {}
+    properties |= known.figures if known else {}
     box = SubElement(suite, "properties")
     for name, value in properties.items():
         SubElement(box, "property", name=_line(name), value=_line(value))

@@ -78,6 +78,7 @@ def render_markdown(results: Results) -> str:
 
 def _about(results: Results) -> str:
     parts = [code(results.target), f"seed {results.seed}", seconds(results.duration)]
+    parts += [prose(results.how)] * bool(results.how)
     parts += [prose(wall_clock(results.started))] * bool(results.started)
     parts += [f"version {prose(results.version)}"] * bool(results.version)
     parts += ["strict"] * results.strict

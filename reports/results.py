@@ -103,12 +103,14 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     `assumptions`: what was taken for granted because the stream made it unambiguous. `unlocks`: which
     configuration keys would let which further rules be judged. `interrupted`: Ctrl-C came before the end.
-    `unreached`: why the target could not be reached, if it could not. `strict`: a broken SHOULD fails too.
+    `unreached`: why the target could not be reached, if it could not. `strict`: a broken SHOULD fails too. `how`: how
+    the target was served, where it is no server of its own: `in this process on asyncio, in virtual time`.
     """
 
     schema: int = SCHEMA
     target: str
     seed: int
+    how: str = ""
     started: str = ""
     duration: float = 0.0
     version: str = ""

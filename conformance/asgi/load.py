@@ -55,7 +55,7 @@ def _import(name: str, module_name: str, where: str) -> Any:
         raise AppNotFound(
             f"{name!r}: there is no module {error.name!r} in {where} or where Python looks"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AppNotFound(
             f"{name!r}: importing {module_name} failed: {type(error).__name__}: {error}"
         ) from error

@@ -280,7 +280,7 @@ def _version(text: str) -> tuple[int, ...]:
 def _hint(text: str, flavour: FlavourName) -> str:
     """What it looks like when an application runs on the wrong loop."""
     if flavour == "asyncio" and "Task got bad yield" in text:
-        return ' (it awaits something of trio: run it with flavour "trio")'
+        return ' (it awaits something of trio: run it with flavour "trio", --app-loop trio)'
     if flavour == "trio" and ("unrecognized yield message" in text or "no running event loop" in text):
-        return ' (it awaits something of asyncio: run it with flavour "asyncio")'
+        return ' (it awaits something of asyncio: run it with flavour "asyncio", --app-loop asyncio)'
     return ""

@@ -9,9 +9,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from conformance.asgi import AppNotFound, StartupError
+from conformance.asgi import Options, StartupError
+from conformance.asgi.flavours import FlavourName
 from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
 from conformance.cli.files import HISTORIES, prepare, write
+from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
 from conformance.cli.summary import print_summary
 from conformance.explore import (
     EXPLORED,
@@ -25,7 +27,6 @@ from conformance.explore import (
     asgi_subject,
     check_repeatable,
     digest,
-    fresh_app,
     history_bytes,
     load_replay,
     play_schedule,
@@ -70,11 +71,12 @@ _OUT = Path("sse-conformance-report")
 
 @dataclass(frozen=True)
 class _Named:
-    """What is explored, and by which names a replay file finds it again."""
+    """What is explored, by which names a replay file finds it again, and the options that are no part of it."""
 
     exploration: Exploration
     subject: str
     config: str | None
+    options: tuple[str, ...] = ()
 
 
 def explore_command(
@@ -96,13 +98,15 @@ def explore_command(
     database: Annotated[
         Path, typer.Option(metavar="DIR", help="Where found schedules are kept, to be tried first.")
     ] = Path(".sse-conformance"),
+    app_dir: AppDirOption = None,
+    app_loop: AppLoopOption = None,
 ) -> None:
     """Try many schedules of an application in virtual time; shrink one that breaks a rule.
 
     A schedule is when subscribers come and leave, what the link does, where the application is held up, and in
     which order tasks run.
     """
-    named = _named(app, config, seed)
+    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
         plain = play_schedule(named.exploration, Schedule())
@@ -142,13 +146,16 @@ def explore_command(
     )
     for file in (*files, replay):
         out.print(f"  {visible(str(file))}", markup=False, style="dim")
-    out.print(f"again: sse-conformance replay {shlex.quote(str(replay))}", markup=False)
+    again = shlex.join(["sse-conformance", "replay", str(replay), *named.options])
+    out.print(f"again: {again}", markup=False)
     raise typer.Exit(BREAKS)
 
 
 def replay_command(
     file: Annotated[Path, typer.Argument(help="A replay file, as `explore` writes it.")],
     folder: OutOption = _OUT,
+    app_dir: AppDirOption = None,
+    app_loop: AppLoopOption = None,
 ) -> None:
     """Play one schedule again, exactly."""
     try:
@@ -158,7 +165,8 @@ def replay_command(
     except OSError as error:
         raise Failure(f"{file}: {said(error)}", MISUSED) from error
     config = None if replay.config is None else Path(replay.config)
-    named = _named(None if replay.subject == REFERENCE else replay.subject, config, replay.seed, again=True)
+    name = None if replay.subject == REFERENCE else replay.subject
+    named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)
     started = time.time()
     try:
         played = play_schedule(named.exploration, replay.schedule)
@@ -181,7 +189,15 @@ def replay_command(
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
 
 
-def _named(app: str | None, config: Path | None, seed: int, *, again: bool = False) -> _Named:
+def _named(
+    app: str | None,
+    config: Path | None,
+    seed: int,
+    *,
+    app_dir: Path | None,
+    app_loop: FlavourName | None,
+    again: bool = False,
+) -> _Named:
     """What to explore. Raises `Failure` (2)."""
     loaded = None
     if config is not None or (app is not None and not again):
@@ -193,17 +209,18 @@ def _named(app: str | None, config: Path | None, seed: int, *, again: bool = Fal
     if app is None:
         return _Named(Exploration(reference_subject(), reference_config(), seed=seed), REFERENCE, None)
     if loaded is None:
-        raise Failure(
-            f"--app {app}: which of its paths is the stream? Say so in a sse-conformance.toml in this folder, e.g. "
-            '[target.stream] path = "/events", or name one with --config',
-            MISUSED,
-        )
-    try:
-        make = fresh_app(app)
-    except AppNotFound as error:
-        raise Failure(f"--app {error}", MISUSED) from error
-    exploration = Exploration(asgi_subject(make), loaded.config, EXPLORED, seed=seed, secrets=loaded.secrets)
-    return _Named(exploration, app, loaded.source)
+        loaded = read_app_config(app, None, None)
+    subject = in_process(app, loaded, folder=app_dir, loop=app_loop)
+    exploration = Exploration(
+        asgi_subject(subject.make, Options(flavour=subject.loop)),
+        loaded.config,
+        EXPLORED,
+        seed=seed,
+        secrets=loaded.secrets,
+    )
+    given = {"--app-dir": app_dir, "--app-loop": app_loop}
+    options = tuple(word for name, value in given.items() if value for word in (name, str(value)))
+    return _Named(exploration, app, loaded.source, options)
 
 
 def _check_driven(plain: Played) -> None:

@@ -1,13 +1,14 @@
 """`sse-conformance run`: the main job."""
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import trio
 import typer
 
+from conformance.asgi.flavours import FlavourName
 from conformance.cli.choose import chosen_rules, chosen_scenarios, judged_together
 from conformance.cli.common import (
     MISUSED,
@@ -16,17 +17,25 @@ from conformance.cli.common import (
     check_toxiproxy,
     err,
     exit_code,
-    needs_server,
     out,
     read_config,
 )
 from conformance.cli.files import prepare, write
+from conformance.cli.in_process import (
+    AppDirOption,
+    AppLoopOption,
+    configured_app,
+    in_process,
+    read_app_config,
+)
 from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
 from conformance.cli.summary import print_summary
+from conformance.config import Loaded
 from conformance.drive.target import built_in
-from conformance.job import Job, do
+from conformance.in_process import InProcess
+from conformance.job import Job, do, perform
 from conformance.known_failures import (
     KnownFailure,
     KnownFailuresError,
@@ -37,7 +46,7 @@ from conformance.known_failures import (
 from conformance.outcome import Run
 from reports.outcome import plural
 from reports.results import summarise
-from reports.text import visible
+from reports.text import seconds, visible
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -47,6 +56,8 @@ EXAMPLES = """
   sse-conformance run http://127.0.0.1:8000/events   [dim]any stream, nothing configured[/]
 
   sse-conformance run --config sse-conformance.toml   [dim]a target described whole; its server may be started[/]
+
+  sse-conformance run --app shop:app /events   [dim]an ASGI application in this process, in virtual time[/]
 
   sse-conformance run --scenario 'resume-*' --rule resume   [dim]only this[/]
 
@@ -59,7 +70,7 @@ def run_command(
     url: Annotated[
         str | None,
         typer.Argument(
-            help="The event stream. Without it: the configuration of this folder, "
+            help="The event stream; with --app its path. Without it: the configuration of this folder, "
             "or else the built-in reference producer."
         ),
     ] = None,
@@ -98,6 +109,20 @@ def run_command(
         typer.Option(metavar="URL", help="Inject the faults with the Toxiproxy whose API is at this URL."),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="Accept any TLS certificate.")] = False,
+    app: Annotated[
+        str | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE:ATTR",
+            help="An ASGI application, or module:factory() that makes one: driven in this process and in virtual "
+            "time. Without it: target.app, where the configuration names no server.",
+        ),
+    ] = None,
+    app_dir: AppDirOption = None,
+    app_loop: AppLoopOption = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="Serve the application on sockets, on this machine's clock.")
+    ] = False,
 ) -> None:
     """Drive a stream through faults, judge it, write the report.
 
@@ -109,9 +134,9 @@ def run_command(
     check_duration(duration)
     if toxiproxy is not None:
         check_toxiproxy(toxiproxy)
-    given = read_config(url, config)
+    given = read_app_config(app, url, config) if app is not None else read_config(url, config)
+    served = _served(app, given, app_dir, app_loop, real_time)
     if given is not None:
-        needs_server(given)
         given = apply_request(given, header, method, data)
     elif header or method or data is not None:
         raise Failure(
@@ -121,6 +146,8 @@ def run_command(
     with tempfile.TemporaryDirectory(prefix="sse-conformance-") as state:
         loaded = given or built_in(Path(state))
         what = visible(url if url is not None else loaded.source)
+        if served is not None:
+            what = f"{visible(served.name)} {served.how}"
         err.print(f"driving {what}: {plural(len(scenarios), 'scenario')}", highlight=False, markup=False)
         job = Job(
             loaded,
@@ -132,8 +159,12 @@ def run_command(
             duration=duration,
             toxiproxy=toxiproxy,
             verify=not insecure,
+            app=served,
         )
-        ran = trio.run(_interruptibly, job)
+        began = time.monotonic()
+        ran = perform(job, _interruptibly)
+        if served is not None:
+            err.print(f"that took {seconds(time.monotonic() - began)}", highlight=False)
     results = msgspec.structs.replace(ran.results, strict=strict)
     if listed:
         cases = excuse(results.cases, listed)
@@ -144,6 +175,19 @@ def run_command(
     files = write(folder, results, ran.timelines)
     print_summary(out, results, [str(path) for path in files])
     raise typer.Exit(exit_code(results))
+
+
+def _served(
+    app: str | None, given: Loaded | None, folder: Path | None, loop: FlavourName | None, real_time: bool
+) -> InProcess | None:
+    """The application in this process that is to be driven; None: a server is. Raises `Failure` (2)."""
+    app = configured_app(given) if app is None else app
+    if app is not None and given is not None:
+        return in_process(app, given, folder=folder, loop=loop, real_time=real_time)
+    options = {"--app-dir": folder, "--app-loop": loop, "--real-time": real_time or None}
+    if named := [name for name, value in options.items() if value is not None]:
+        raise Failure(f"{named[0]} is about an application in this process: name it with --app", MISUSED)
+    return None
 
 
 async def _interruptibly(job: Job) -> Run:

@@ -141,7 +141,7 @@ def _print_counts(console: Console, results: Results) -> None:
     counted = (
         f"{plural(len(results.cases), 'case')}: {plural(len(results.rules), 'rule')} in "
         f"{plural(len(results.scenarios), 'scenario')} in {seconds(results.duration)}, seed {results.seed}"
-    )
+    ) + (f"; {results.how}" if results.how else "")
     show(console, Text(counted, style="dim"), indent=0)
 
 

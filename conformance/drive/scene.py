@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -26,6 +26,9 @@ from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
 
 _OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
+_SHUTDOWN = 60.0  # seconds that an application in this process may take to shut down
+_IN_THIS_ONE = "needs a server in a process of its own, and the application runs in this one (--app)"
+_OUT_OF_REACH = "Toxiproxy reaches no application in virtual time; --real-time serves it on sockets"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Setting:
     """What all scenarios of a run share.
 
     `duration`: seconds for which an endless stream is watched. `wall`: seconds since the epoch, now.
-    `histories`: the folder for the histories, or None to keep them in memory.
+    `histories`: the folder for the histories, or None to keep them in memory. `serve`: where each drive has a target
+    of its own in this process, what serves it meanwhile and records what it leaves behind.
     """
 
     network: Network
@@ -49,6 +53,7 @@ class Setting:
     wall: Callable[[], float] = lambda: 0.0
     histories: Path | None = None
     server: Restartable | None = None
+    serve: Callable[[Recorder], AbstractAsyncContextManager[None]] | None = None
 
     @property
     def target(self) -> str:
@@ -112,7 +117,11 @@ async def _driven(
     setting: Setting, scenario: Scenario, recorder: Recorder, dialect: Dialect, take: int
 ) -> Concluded:
     if missing := [key for key in scenario.needs if key not in setting.declared]:
+        if setting.serve and "target.command" in missing:
+            return Concluded(outcome="skipped", reason=_IN_THIS_ONE)
         return Concluded(outcome="skipped", reason=f"needs {' and '.join(missing)} in the configuration")
+    if setting.toxiproxy and scenario.plan and setting.clock == "virtual":
+        return Concluded(outcome="skipped", reason=_OUT_OF_REACH)
     if setting.toxiproxy and scenario.plan and (reason := unsupported(scenario.plan)):
         return Concluded(outcome="skipped", reason=reason)
     if setting.origin.startswith("https:") and (reason := _blinded(scenario.plan)):
@@ -124,6 +133,7 @@ async def _driven(
     with trio.move_on_after(most) as scope:
         try:
             async with (
+                setting.serve(recorder) if setting.serve else nullcontext(),
                 open_link(
                     setting.network,
                     setting.upstream,
@@ -188,7 +198,7 @@ def _most(setting: Setting, allowance: float) -> float:
     is read to its end, and two subscribers of it who come back, for one more time than fits the limit."""
     limits = setting.config.limits
     one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
-    return 5 * one + _OVERHEAD
+    return 5 * one + _OVERHEAD + (_SHUTDOWN + limits.completion + limits.close if setting.serve else 0.0)
 
 
 def _file(path: Path | None) -> BinaryIO | None:

@@ -10,10 +10,10 @@ import trio
 
 from conformance.asgi import Boundary, Moments, Options, open_asgi
 from conformance.asgi.types import ASGIApp
-from conformance.history import Left, Mark, Record
+from conformance.history import Record
+from conformance.in_process import observed
 from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
 from conformance.reference.service import ServiceOptions, open_service
-from conformance.rules.resource import ERROR, SHUT_DOWN
 from fault_injection.network import Address, Network
 
 
@@ -37,15 +37,7 @@ def asgi_subject(make: Callable[[], ASGIApp], options: Options | None = None) ->
         async with open_asgi(make(), network, moments=moments, options=options) as subject:
             running = Running(subject.address)
             yield running
-        now = trio.current_time() - zero
-        running.seen += [
-            Mark(time=error.at - zero, what=ERROR, detail=error.message) for error in subject.errors
-        ]
-        running.seen.append(Mark(time=now, what=SHUT_DOWN))
-        running.seen += [
-            Left(time=now, kind=left.kind, name=left.name, created_at=left.created_at, detail=left.detail)
-            for left in subject.left_behind()
-        ]
+        running.seen += observed(subject, zero)
 
     return run
 

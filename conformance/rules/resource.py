@@ -19,13 +19,29 @@ SHUT_DOWN = "application shut down"
 ERROR = "application error"
 """The mark that the application raised, or broke the protocol, or that an exception in it was caught by nobody."""
 
+_NOT_HERE = "the application does not run in this process and in virtual time (--app)"
+
+_WHERE = (
+    "explore",
+    "subscribe",
+    "resume-mid-event",
+    "completion-while-away",
+    "disconnect-before-head",
+    "disconnect-mid-stream",
+    "close-at-completion",
+)
+"""Where streams end, and are left, in different ways."""
+
 _SOURCE = "https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task"
 
 
 def _left(history: History, wanted: Callable[[Left], bool], what: str) -> Judgement:
+    """Tasks that a library keeps for itself, for as long as the process lives, are told and are no finding."""
     if not history.marked(SHUT_DOWN):
-        return not_applicable("the application does not run in this process (--app)")
-    left = [record for record in history.records if isinstance(record, Left) and wanted(record)]
+        return not_applicable(_NOT_HERE)
+    found = [record for record in history.records if isinstance(record, Left) and wanted(record)]
+    left = [record for record in found if record.kind != "task" or not record.owner]
+    kept = {record.owner: None for record in found if record.kind == "task" and record.owner}
     if not any(stream.head for stream in history.streams):
         return inconclusive("no stream was answered")
     return settle(
@@ -42,7 +58,7 @@ def _left(history: History, wanted: Callable[[Left], bool], what: str) -> Judgem
             for record in left
         ),
         len(history.streams),
-        f"streams that left no {what} behind",
+        f"streams that left no {what} behind" + (f", but for those of {', '.join(kept)}" if kept else ""),
     )
 
 
@@ -54,7 +70,7 @@ def _left(history: History, wanted: Callable[[Left], bool], what: str) -> Judgem
     source=_SOURCE,
     mend="Keep the task that produces for a stream, and cancel and await it in a finally around the stream's body; "
     "better, start it in a task group that the response owns.",
-    scenarios=("explore",),
+    scenarios=_WHERE,
 )
 def tasks_left(history: History) -> Judgement:
     return _left(history, lambda left: left.kind != "generator", "tasks")
@@ -67,7 +83,7 @@ def tasks_left(history: History) -> Judgement:
     "locks and subscriptions that it was to give back stay taken.",
     source="https://peps.python.org/pep-0525/#finalization",
     mend="Close what you iterate: async with contextlib.aclosing(generator). Do not rely on the garbage collector.",
-    scenarios=("explore",),
+    scenarios=_WHERE,
 )
 def generators_left(history: History) -> Judgement:
     return _left(history, lambda left: left.kind == "generator", "generators")
@@ -82,11 +98,11 @@ def generators_left(history: History) -> Judgement:
     source="https://asgi.readthedocs.io/en/latest/specs/www.html",
     mend="Cancel and await what a response has started before it ends. Await every task, or look at its exception in a "
     "callback. Take a client that has gone as the end of its stream, not as an error.",
-    scenarios=("explore",),
+    scenarios=_WHERE,
 )
 def no_errors(history: History) -> Judgement:
     if not history.marked(SHUT_DOWN):
-        return not_applicable("the application does not run in this process (--app)")
+        return not_applicable(_NOT_HERE)
     return settle(
         (
             Finding(mark.detail, (evidence_at(mark.time, "", expected="no error", actual=mark.detail),))

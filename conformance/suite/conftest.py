@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import trio
 
 from conformance.cli.common import (
     CONFUSED,
@@ -14,13 +13,13 @@ from conformance.cli.common import (
     Failure,
     check_duration,
     check_toxiproxy,
-    needs_server,
     read_config,
 )
 from conformance.cli.files import prepare, write
+from conformance.cli.in_process import configured_app, in_process
 from conformance.config import Loaded
 from conformance.drive.target import built_in
-from conformance.job import Job, do
+from conformance.job import Job, perform
 from conformance.known_failures import KnownFailure, KnownFailuresError, excuse, load_known_failures
 from conformance.outcome import Run
 from conformance.rules import RULES, Rule
@@ -50,6 +49,7 @@ def results(request: pytest.FixtureRequest) -> Iterator[Results]:
         with tempfile.TemporaryDirectory(prefix="sse-conformance-") as scratch:
             folder = Path(option("--sse-out") or scratch)
             scenarios, rules = _selected(request.session)
+            app = configured_app(given)
             job = Job(
                 given or built_in(Path(scratch)),
                 scenarios,
@@ -60,8 +60,9 @@ def results(request: pytest.FixtureRequest) -> Iterator[Results]:
                 duration=option("--sse-duration"),
                 toxiproxy=option("--sse-toxiproxy"),
                 verify=not option("--sse-insecure"),
+                app=in_process(app, given) if app and given else None,
             )
-            ran = trio.run(do, job)
+            ran = perform(job)
             results = _results(ran, listed, strict=option("--sse-strict"))
             if option("--sse-out"):
                 write(folder, results, ran.timelines)
@@ -79,8 +80,6 @@ def _given(config: pytest.Config) -> tuple[Loaded | None, tuple[KnownFailure, ..
     if (toxiproxy := config.getoption("--sse-toxiproxy")) is not None:
         check_toxiproxy(toxiproxy, "--sse-toxiproxy")
     given = read_config(config.getoption("--sse-url"), Path(file) if file else None, option="--sse-config")
-    if given is not None:
-        needs_server(given)
     try:
         return given, load_known_failures(Path(failures)) if failures else ()
     except KnownFailuresError as error:
