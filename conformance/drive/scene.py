@@ -36,8 +36,9 @@ class Setting:
     """What all scenarios of a run share.
 
     `duration`: seconds for which an endless stream is watched. `wall`: seconds since the epoch, now.
-    `histories`: the folder for the histories, or None to keep them in memory. `serve`: where each drive has a target
-    of its own in this process, what serves it meanwhile and records what it leaves behind.
+    `histories`: the folder for the histories, or None to keep them in memory. `pid`: the process of a server that
+    runs already on this machine. `serve`: where each drive has a target of its own in this process, what serves it
+    meanwhile and records what it leaves behind.
     """
 
     network: Network
@@ -53,6 +54,7 @@ class Setting:
     wall: Callable[[], float] = lambda: 0.0
     histories: Path | None = None
     server: Restartable | None = None
+    pid: int | None = None
     serve: Callable[[Recorder], AbstractAsyncContextManager[None]] | None = None
 
     @property
@@ -159,6 +161,7 @@ async def _driven(
                         held_back=any(isinstance(fault, Buffer) for fault in scenario.plan.faults),
                         route=route,
                         server=setting.server,
+                        pid=setting.pid,
                         scales=resident if setting.clock == "real" else None,
                         verify=setting.verify,
                         secrets=setting.secrets,
