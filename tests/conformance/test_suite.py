@@ -116,3 +116,44 @@ def test_without_the_plugin_the_suite_says_so(pytester: pytest.Pytester) -> None
     assert "needs the plugin sse-conformance, which is not loaded" in "\n".join(
         result.outlines + result.errlines
     )
+
+
+APP = """
+import asyncio
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    for number in range(300):
+        await asyncio.sleep(1)
+        await send({"type": "http.response.body", "body": b"id: %d\\ndata: {}\\n\\n" % number, "more_body": True})
+    await send({"type": "http.response.body", "body": b"data: [DONE]\\n\\n"})
+"""
+
+
+def test_an_application_is_driven_in_this_process_and_in_virtual_time(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(shop=APP)
+    pytester.makefile(
+        ".toml",
+        shop="""
+            target.app = "shop:app"
+            target.stream.path = "/events"
+            dialect.completion = [{ data = "[DONE]" }]
+            limits.completion = 400
+        """,
+    )
+    code, said = suite(pytester, "--sse-config", "shop.toml", "-k", "subscribe/", "--sse-out", "report")
+    assert code == 0, said
+    results = (pytester.path / "report" / "results.json").read_text("utf-8")
+    assert '"how": "in this process on asyncio, in virtual time"' in results  # or it would take five minutes
+
+
+def test_an_application_that_is_not_there_ends_the_session_with_one_sentence(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makefile(".toml", shop='target.app = "no_shop:app"')
+    code, said = suite(pytester, "--sse-config", "shop.toml")
+    assert code == 2
+    assert said.count("shop.toml: target.app 'no_shop:app': there is no module 'no_shop' in") == 1
+    assert "Traceback" not in said
