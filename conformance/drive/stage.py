@@ -11,16 +11,13 @@ import msgspec
 import trio
 
 from conformance.config import (
+    PAYLOAD,
     Config,
     Metric,
     PlaceholderError,
     Probe,
     bind_dialect,
     captured,
-    fill,
-    fill_header,
-    fill_json,
-    fill_path,
     literal,
     stream_path,
     with_variant,
@@ -30,6 +27,7 @@ from conformance.drive.control import Restartable
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reading import Reader
 from conformance.drive.reply import open_reply
+from conformance.drive.request import build_request
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of
 from conformance.history import (
     OWN_MEMORY,
@@ -51,6 +49,7 @@ from conformance.transport import Route
 from fault_injection.network import Network
 
 _ANSWER_LIMIT = 1 << 20  # bytes of an answer that is no stream
+_BODY_LIMIT = 1 << 16  # bytes of a request's body that are recorded
 
 
 class Skipped(Exception):
@@ -371,27 +370,11 @@ class Stage:
         names: Mapping[str, str],
     ) -> httpx.Request:
         try:
-            return self._filled(method, path, headers, json_body, body, names)
+            return build_request(
+                self.origin, method, path, headers=headers, json_body=json_body, body=body, names=names
+            )
         except (PlaceholderError, httpx.InvalidURL, UnicodeEncodeError) as error:  # by what it answered
             raise Unreached(f"{method} {path} cannot be sent: {error}") from error
-
-    def _filled(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str | None],
-        json_body: Any,
-        body: str | None,
-        names: Mapping[str, str],
-    ) -> httpx.Request:
-        url = httpx.URL(self.origin + fill_path(path, names))
-        filled = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
-        filled.setdefault("Accept-Encoding", "identity")
-        filled.setdefault("User-Agent", "sse-conformance")
-        sent = [(name.encode(), value.encode()) for name, value in filled.items()]  # UTF-8, as 9.2.4 has ids
-        if json_body is not None:
-            return httpx.Request(method, url, headers=sent, json=fill_json(json_body, names))
-        return httpx.Request(method, url, headers=sent, content=None if body is None else fill(body, names))
 
     def _requested(
         self,
@@ -411,9 +394,9 @@ class Stage:
                 headers=tuple(
                     (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
                 ),
-                body=request.content.decode("utf-8", "replace"),
+                body=request.content[:_BODY_LIMIT].decode("utf-8", "replace"),
                 subscriber=subscriber,
-                names=dict(names),
+                names={name: value for name, value in names.items() if name != PAYLOAD},
             )
         )
 
