@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 
@@ -30,6 +30,28 @@ class Connection(trio.abc.HalfCloseableStream):
     @abstractmethod
     def reset(self) -> None:
         """End both directions at once; the peer's next receive or send raises `trio.BrokenResourceError`."""
+
+    @abstractmethod
+    def close_now(self) -> None:
+        """What `aclose` does, which never waits."""
+
+    # What follows spares tasks where a network can do without; it changes nothing of what happens.
+
+    def send_now(self, data: bytes, /) -> bool:
+        """Send all of this at once, if that takes no waiting. False: nothing was sent. Raises as `send_all`."""
+        return False
+
+    def receive_now(self, max_bytes: int, /) -> bytes | None:
+        """What `receive_some` would give at once; None where it would have to wait. Raises as that does."""
+        return None
+
+    def watch(self, told: Callable[[], None] | None, /) -> bool:
+        """From now on call this (and nobody else; None: nobody) whenever there is something to receive, or room to
+        send, that was not there before, or an end. It must not raise. False: this network cannot tell.
+
+        Who watches receives by `receive_now`, and nobody else receives meanwhile.
+        """
+        return False
 
 
 class Listener(trio.abc.Listener[Connection]):
@@ -91,6 +113,9 @@ class SocketConnection(Connection):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    def close_now(self) -> None:
+        self._stream.socket.close()
 
     def reset(self) -> None:
         sock = self._stream.socket

@@ -11,7 +11,7 @@ TCP leaves a choice, this one always makes the same:
 
 import errno
 from collections import deque
-from types import TracebackType
+from collections.abc import Callable
 
 import trio
 
@@ -36,7 +36,7 @@ class VirtualNetwork:
 
     async def connect(self, host: str, port: int) -> "VirtualConnection":
         """Connect. Raises `ConnectionRefusedError` where nobody listens."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         address = (_canonical(host), port)
         listener = self._listeners.get(address)
         if listener is None or listener.paused:
@@ -73,7 +73,7 @@ class VirtualListener(Listener):
         self._waiting: deque[VirtualConnection] = deque()
         self._changed = trio.Event()
         self._closed = False
-        self._one_at_a_time = _OneAtATime("accepting")
+        self._accepting = False
 
     def arrive(self, connection: "VirtualConnection") -> None:
         """A client connected."""
@@ -81,14 +81,19 @@ class VirtualListener(Listener):
         self._changed.set()
 
     async def accept(self) -> "VirtualConnection":
-        with self._one_at_a_time:
-            await trio.lowlevel.checkpoint()
+        if self._accepting:
+            raise trio.BusyResourceError("another task is accepting here")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._accepting = True
+        try:
             while not self._waiting:
                 if self._closed:
                     raise trio.ClosedResourceError("this listener is closed")
                 self._changed = trio.Event()
                 await self._changed.wait()
             return self._waiting.popleft()
+        finally:
+            self._accepting = False
 
     def pause(self) -> None:
         self.paused = True
@@ -116,52 +121,86 @@ class VirtualConnection(Connection):
         self._incoming = incoming
         self._outgoing = outgoing
         self._closed = False
-        self._receiving = _OneAtATime("receiving")
-        self._sending = _OneAtATime("sending")
+        self._receiving = False
+        self._sending = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        with self._sending:
-            await trio.lowlevel.checkpoint()
-            self._check_sendable()
-            rest = memoryview(data).cast("B")
-            while rest:
-                await self._wait_for_room()
-                taken = self._outgoing.put(rest)
-                rest = rest[taken:]
+        self._check_alone()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check_sendable()
+        pipe = self._outgoing
+        if len(data) <= pipe.capacity - pipe.size and isinstance(data, bytes):
+            if data:
+                pipe.put(data)
+            return
+        rest = memoryview(data).cast("B")
+        while rest:
+            await self._wait_for_room()
+            taken = min(len(rest), pipe.capacity - pipe.size)
+            pipe.put(bytes(rest[:taken]))
+            rest = rest[taken:]
 
     async def wait_send_all_might_not_block(self) -> None:
-        with self._sending:
-            await trio.lowlevel.checkpoint()
-            self._check_sendable()
-            await self._wait_for_room()
+        self._check_alone()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check_sendable()
+        await self._wait_for_room()
 
     async def send_eof(self) -> None:
-        with self._sending:
-            await trio.lowlevel.checkpoint()
-            if self._closed:
-                raise trio.ClosedResourceError("this connection is closed")
-            if self._incoming.reset:
-                raise trio.BrokenResourceError("the peer reset this connection")
-            self._outgoing.end()
+        self._check_alone()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.end_now()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be 1 or more")
-        with self._receiving:
-            await trio.lowlevel.checkpoint()
-            pipe = self._incoming
-            while True:
-                if self._closed:
-                    raise trio.ClosedResourceError("this connection is closed")
-                if pipe.size:
-                    return pipe.take(max_bytes or _CHUNK)
-                if pipe.reset:
-                    raise trio.BrokenResourceError("the peer reset this connection")
-                if pipe.ended:
-                    return b""
-                await pipe.change()
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving here")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while (data := self.receive_now(max_bytes or _CHUNK)) is None:
+            self._receiving = True
+            try:
+                await self._incoming.change()
+            finally:
+                self._receiving = False
+        return data
+
+    def send_now(self, data: bytes) -> bool:
+        self._check_alone()
+        self._check_sendable()
+        if len(data) > self._outgoing.capacity - self._outgoing.size:
+            return False
+        if data:
+            self._outgoing.put(data)
+        return True
+
+    def receive_now(self, max_bytes: int) -> bytes | None:
+        if self._closed:
+            raise trio.ClosedResourceError("this connection is closed")
+        pipe = self._incoming
+        if pipe.size:
+            return pipe.take(max_bytes)
+        if pipe.reset:
+            raise trio.BrokenResourceError("the peer reset this connection")
+        return b"" if pipe.ended else None
+
+    def end_now(self) -> None:
+        """What `send_eof` does, which never waits."""
+        if self._closed:
+            raise trio.ClosedResourceError("this connection is closed")
+        if self._incoming.reset:
+            raise trio.BrokenResourceError("the peer reset this connection")
+        self._outgoing.end()
+
+    def watch(self, told: Callable[[], None] | None) -> bool:
+        self._incoming.receiver = self._outgoing.sender = told
+        return True
 
     async def aclose(self) -> None:
+        self.close_now()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    def close_now(self) -> None:
         if not self._closed:
             if self._incoming.size:
                 self.reset()
@@ -169,13 +208,16 @@ class VirtualConnection(Connection):
                 self._closed = True
                 self._incoming.abandon()
                 self._outgoing.end()
-        await trio.lowlevel.checkpoint()
 
     def reset(self) -> None:
         if not self._closed:
             self._closed = True
             self._incoming.abandon()
             self._outgoing.break_off()
+
+    def _check_alone(self) -> None:
+        if self._sending:
+            raise trio.BusyResourceError("another task is sending here")
 
     def _check_sendable(self) -> None:
         if self._closed:
@@ -186,9 +228,13 @@ class VirtualConnection(Connection):
             raise trio.BrokenResourceError("the peer closed or reset this connection")
 
     async def _wait_for_room(self) -> None:
-        while self._outgoing.size >= self._outgoing.capacity:
-            await self._outgoing.change()
-            self._check_sendable()
+        self._sending = True
+        try:
+            while self._outgoing.size >= self._outgoing.capacity:
+                await self._outgoing.change()
+                self._check_sendable()
+        finally:
+            self._sending = False
 
 
 class _Pipe:
@@ -200,66 +246,55 @@ class _Pipe:
         self.ended = False  # the sender will send no more
         self.reset = False  # the sender reset the connection
         self.abandoned = False  # the receiver will receive no more
-        self._chunks: deque[memoryview] = deque()
-        self._changed = trio.Event()
+        self.sender: Callable[[], None] | None = None  # who watches that end
+        self.receiver: Callable[[], None] | None = None
+        self._chunks: deque[bytes | memoryview] = deque()
+        self._changed: trio.Event | None = None  # somebody waits for it
 
     async def change(self) -> None:
         """Wait until something is different."""
+        if self._changed is None:
+            self._changed = trio.Event()
         await self._changed.wait()
 
-    def put(self, data: memoryview) -> int:
-        """As many bytes as there is room for."""
-        piece = memoryview(bytes(data[: self.capacity - self.size]))
-        self._chunks.append(piece)
-        self.size += len(piece)
-        self._tell()
-        return len(piece)
+    def put(self, data: bytes) -> None:
+        """Bytes for which there is room."""
+        self._chunks.append(data)
+        self.size += len(data)
+        self._tell(self.receiver)
 
     def take(self, limit: int) -> bytes:
         """The oldest chunk, or as much of it as the limit allows."""
         chunk = self._chunks.popleft()
         if len(chunk) > limit:
-            self._chunks.appendleft(chunk[limit:])
-            chunk = chunk[:limit]
+            view = memoryview(chunk)
+            self._chunks.appendleft(view[limit:])
+            chunk = view[:limit]
+        was_full = self.size >= self.capacity
         self.size -= len(chunk)
-        self._tell()
+        self._tell(self.sender if was_full else None)
         return bytes(chunk)
 
     def end(self) -> None:
         self.ended = True
-        self._tell()
+        self._tell(self.receiver)
 
     def break_off(self) -> None:
         self.ended = self.reset = True
-        self._tell()
+        self._tell(self.receiver)
 
     def abandon(self) -> None:
         self.abandoned = True
         self._chunks.clear()
         self.size = 0
-        self._tell()
+        self._tell(self.sender)
 
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-
-class _OneAtATime:
-    """Raises `trio.BusyResourceError` when a second task does what one is doing, as trio's own streams do."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-        self._busy = False
-
-    def __enter__(self) -> None:
-        if self._busy:
-            raise trio.BusyResourceError(f"another task is {self._doing} here")
-        self._busy = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._busy = False
+    def _tell(self, watching: Callable[[], None] | None) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+        if watching is not None:
+            watching()
 
 
 def _pair(client: Address, server: Address, capacity: int) -> tuple[VirtualConnection, VirtualConnection]:

@@ -113,7 +113,8 @@ class Exchange:
         while self._waiting_bytes > _HIGH_WATER and not self.told:
             self._room = self._room or self._flavour.event()
             await self._room.wait()
-        if self.told:
+        # What follows a whole response is wrong, whether anybody is there or not.
+        if self.told and not self._sequence.complete:
             if self._send_raises:
                 raise ClientDisconnected(f"the client of {self.name} has gone")
         else:

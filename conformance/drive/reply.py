@@ -83,8 +83,7 @@ async def open_reply(
         else:
             yield line
     finally:
-        with trio.CancelScope(shield=True):  # waits for nothing
-            await line.connection.aclose()
+        line.connection.close_now()
 
 
 async def _connect(network: Network, url: httpx.URL, route: Route | None, connected: Connected) -> "_Line":

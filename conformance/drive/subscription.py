@@ -81,7 +81,7 @@ class Subscription:
         self._verify = verify
         self._decoder = Decoder(limit=patience.body, last_event_id=last_event_id)
         self._items = 0
-        self._changed = trio.Event()
+        self._waiting: list[tuple[Callable[[Subscription], bool], trio.Event]] = []
         self._scope = trio.CancelScope()
         self._leaving: tuple[How, str] | None = None
         self._overdue: tuple[How, str] = ("timeout", "")
@@ -99,12 +99,19 @@ class Subscription:
         return self.how is not None
 
     async def until(self, ready: Callable[["Subscription"], bool]) -> bool:
-        """Wait until `ready` says so, or the exchange has ended. Answers whether `ready` held."""
-        while not ready(self):
-            if self.ended:
-                return False
-            await self._changed.wait()
-        return True
+        """Wait until `ready` says so, or the exchange has ended. Answers whether `ready` held.
+
+        It is asked whenever something has happened, before whoever waits can run.
+        """
+        if not ready(self) and not self.ended:
+            waiting = (ready, trio.Event())
+            self._waiting.append(waiting)
+            try:
+                await waiting[1].wait()
+            finally:
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+        return ready(self)
 
     async def head(self) -> bool:
         """Wait for the head of the response; False: the exchange ended without one."""
@@ -285,8 +292,11 @@ class Subscription:
         )
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        for waiting in tuple(self._waiting):
+            ready, event = waiting
+            if self.ended or ready(self):
+                self._waiting.remove(waiting)
+                event.set()
 
 
 def head_of(time: float, exchange: str, reply: Reply) -> Head:

@@ -1,9 +1,11 @@
 """One connection of the server: requests in, one after another, responses out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -82,7 +84,7 @@ class ServerConnection:
             pass
         finally:
             if orderly:
-                await self.stream.aclose()
+                self.stream.close_now()
             else:
                 self.stream.reset()
 
@@ -90,6 +92,9 @@ class ServerConnection:
         """Send what h11 makes of `event`, in one piece."""
         data = self.http.send(event)
         if not data:
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.stream.send_now(data):
             return
         with trio.move_on_after(self.shared.limits.write) as patience:
             await self.stream.send_all(data)
@@ -103,47 +108,51 @@ class ServerConnection:
             return True
         if self.shared.closing.is_set():
             return False
-        with trio.move_on_after(self.shared.limits.idle) as waiting:
-            self.shared.idle.add(waiting)
-            try:
-                data = await self.stream.receive_some(_READ)
-            finally:
-                self.shared.idle.remove(waiting)
-            if data:
-                self.http.receive_data(bytes(data))
-                return True
-        return False
+        data: bytes | bytearray | None = self.stream.receive_now(_READ)
+        if data is None:
+            with trio.move_on_after(self.shared.limits.idle) as waiting:
+                self.shared.idle.add(waiting)
+                try:
+                    data = await self.stream.receive_some(_READ)
+                finally:
+                    self.shared.idle.remove(waiting)
+        if not data:
+            return False
+        self.http.receive_data(bytes(data))
+        return True
 
     async def _read_request(self) -> Request:
         """Read a request, all of it. Raises `_Refused` where it is malformed, too large or too slow."""
-        with trio.move_on_after(self.shared.limits.arrival):
-            try:
-                head = await self._next_event()
-                if not isinstance(head, h11.Request):
-                    raise trio.BrokenResourceError("the client left in the middle of a request")
-                return _request(head, await self._read_body(head), self.stream)
-            except h11.RemoteProtocolError as error:
-                raise _Refused(error.error_status_hint) from error
-            except ValueError as error:  # of the request target
-                raise _Refused(HTTPStatus.BAD_REQUEST) from error
-        raise _Refused(HTTPStatus.REQUEST_TIMEOUT)
+        by = trio.current_time() + self.shared.limits.arrival
+        try:
+            head = await self._next_event(by)
+            if not isinstance(head, h11.Request):
+                raise trio.BrokenResourceError("the client left in the middle of a request")
+            return _request(head, await self._read_body(head, by), self.stream)
+        except h11.RemoteProtocolError as error:
+            raise _Refused(error.error_status_hint) from error
+        except ValueError as error:  # of the request target
+            raise _Refused(HTTPStatus.BAD_REQUEST) from error
 
-    async def _read_body(self, head: h11.Request) -> bytes:
+    async def _read_body(self, head: h11.Request, by: float) -> bytes:
         announced = dict(head.headers).get(b"content-length", b"0")
         if int(announced) > self.shared.limits.body:
             raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if self.http.they_are_waiting_for_100_continue:
             await self.write(h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[]))
         body = bytearray()
-        while isinstance(event := await self._next_event(), h11.Data):
+        while isinstance(event := await self._next_event(by), h11.Data):
             body += event.data
             if len(body) > self.shared.limits.body:
                 raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return bytes(body)
 
-    async def _next_event(self) -> object:
+    async def _next_event(self, by: float) -> object:
         while (event := self.http.next_event()) is h11.NEED_DATA:
-            data = await self.stream.receive_some(_READ)
+            with trio.move_on_at(by) as patience:
+                data = await self.stream.receive_some(_READ)
+            if patience.cancelled_caught:
+                raise _Refused(HTTPStatus.REQUEST_TIMEOUT)
             if not data:
                 raise trio.BrokenResourceError("the client left in the middle of a request")
             self.http.receive_data(bytes(data))
@@ -155,32 +164,59 @@ class ServerConnection:
         failed = False
         try:
             with response.scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch, response.scope)
+                async with self._watching(response.scope):
                     await self.shared.app(request, response)
                     await response.finish()
-                    nursery.cancel_scope.cancel()
         except* Exception:
             _logger.exception("the application failed on %s %s", request.method, request.path)
             failed = True
         if failed and self.http.our_state is h11.SEND_RESPONSE:
             await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    async def _watch(self, scope: trio.CancelScope) -> None:
+    @asynccontextmanager
+    async def _watching(self, scope: trio.CancelScope) -> AsyncIterator[None]:
         """Cancel the application when the client goes. What it pipelines meanwhile is kept for later.
 
         A client that half-closes after its request counts as gone: on an event stream that is how an
         ended connection looks.
         """
+        if self.stream.watch(lambda: self._look(scope)):
+            self._look(scope)
+            try:
+                yield
+            finally:
+                self.stream.watch(None)
+        else:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, scope)
+                yield
+                nursery.cancel_scope.cancel()
+
+    def _look(self, scope: trio.CancelScope) -> None:
         try:
-            while len(self.http.trailing_data[0]) <= self.shared.limits.pipelined:
-                data = await self.stream.receive_some(_READ)
-                if not data:
+            while (data := self.stream.receive_now(_READ)) is not None:
+                if not self._keep(data):
                     break
-                self.http.receive_data(bytes(data))
+            else:
+                return
+        except _GONE:
+            pass
+        self.stream.watch(None)
+        scope.cancel()
+
+    async def _watch(self, scope: trio.CancelScope) -> None:
+        try:
+            while self._keep(await self.stream.receive_some(_READ)):
+                pass
         except _GONE:
             pass
         scope.cancel()
+
+    def _keep(self, data: bytes | bytearray) -> bool:
+        """Keep what the client has sent ahead; False: it has gone, or sends too much."""
+        if data:
+            self.http.receive_data(bytes(data))
+        return bool(data) and len(self.http.trailing_data[0]) <= self.shared.limits.pipelined
 
     async def _refuse(self, status: int) -> None:
         try:
@@ -227,8 +263,7 @@ class _Response:
             lines.append(("date", formatdate(self._connection.shared.wall_clock(), usegmt=True)))
         if self.closing.is_set():
             lines.append(("connection", "close"))
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines]
-        await self._write(h11.Response(status_code=status, headers=encoded, reason=_reason(status)))
+        await self._write(_head(status, tuple(lines)))
 
     async def send(self, data: bytes) -> None:
         if data and not self._discard_body:
@@ -252,6 +287,13 @@ class _Response:
             self.scope.cancel()
             await trio.lowlevel.checkpoint()  # raises Cancelled, unless the application shields itself
             raise
+
+
+@lru_cache(maxsize=256)
+def _head(status: int, headers: tuple[tuple[str, str], ...]) -> h11.Response:
+    """h11 looks at every byte; the same few heads are sent again and again."""
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return h11.Response(status_code=status, headers=encoded, reason=_reason(status))
 
 
 def _request(head: h11.Request, body: bytes, stream: Connection) -> Request:

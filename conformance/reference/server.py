@@ -4,6 +4,8 @@ Flush boundaries are what is tested here, so the server owns its writes: every `
 chunk and one `send_all`. The protocol itself is h11's (RFC 9112); a connection is in `connection.py`.
 """
 
+import errno
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -13,6 +15,10 @@ from conformance.reference.app import App
 from conformance.reference.background import open_background
 from conformance.reference.connection import Limits, ServerConnection, Shared
 from fault_injection.network import Address, Connection, Listener, Network
+
+_logger = logging.getLogger(__name__)
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}  # others may give some back
+_EXHAUSTED_PAUSE = 0.1  # seconds
 
 
 class Server:
@@ -38,10 +44,12 @@ class Server:
         self._grace = grace
         self._shared = Shared(app=app, limits=limits or Limits(), wall_clock=wall_clock)
         self._handlers: trio.Nursery | None = None
+        self._accepting = trio.CancelScope()
 
     def close(self) -> None:
         """Begin the shutdown: refuse new connections, close idle ones, ask streams to end."""
         self._shared.closing.set()
+        self._accepting.cancel()
         for waiting in self._shared.idle:
             waiting.cancel()
 
@@ -54,14 +62,22 @@ class Server:
         """Serve; returns after the shutdown, when no connection is left."""
         async with trio.open_nursery() as handlers:
             self._handlers = handlers
-            async with trio.open_nursery() as accepting:
-                accepting.start_soon(self._accept, handlers)
-                await self._shared.closing.wait()
-                accepting.cancel_scope.cancel()
+            with self._accepting:
+                await self._accept(handlers)
             handlers.cancel_scope.deadline = trio.current_time() + self._grace
 
     async def _accept(self, handlers: trio.Nursery) -> None:
-        await trio.serve_listeners(self._handle, [self._listener], handler_nursery=handlers)
+        async with self._listener:
+            while True:
+                try:
+                    stream = await self._listener.accept()
+                except OSError as error:
+                    if error.errno not in _EXHAUSTED:
+                        raise
+                    _logger.error("cannot accept: %s; trying again", error.strerror)
+                    await trio.sleep(_EXHAUSTED_PAUSE)
+                else:
+                    handlers.start_soon(self._handle, stream)
 
     async def _handle(self, stream: Connection) -> None:
         self.connections += 1
