@@ -32,6 +32,7 @@ from conformance.history.records import (
 )
 from conformance.wire import Comment, Decoder, Event, Item, Reconnection, Violation
 
+_LINK_FULL = 32 * 1024  # bytes, half of what a link takes before it lets the server wait
 _LINES_PER_ITEM = 8  # empty lines make no items, and take their time to decode
 _PIECE = 1 << 16  # bytes of decoded body at a time
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
@@ -199,6 +200,11 @@ class Exchange:
     def reconnections(self) -> tuple[Arrival, ...]:
         return tuple(each for each in self.arrivals if isinstance(each.item, Reconnection))
 
+    @property
+    def held_up(self) -> bool:
+        """Whether the link was full at times, so that the server may have had to wait."""
+        return not all(self._read_freely)
+
     def _arrival(self, time: float, item: Item) -> Arrival:
         end = item.offset + 1 if isinstance(item, Violation) else item.end
         at_link = self._at_link(end)
@@ -210,7 +216,24 @@ class Exchange:
         if not self.relayed or "content-encoding" in self.headers:
             return None
         index = bisect_left(self.relayed, end, key=lambda relayed: relayed.end)
-        return self.relayed[index].time if index < len(self.relayed) else None
+        if index == len(self.relayed) or not self._read_freely[index]:
+            return None
+        return self.relayed[index].time
+
+    @cached_property
+    def _read_freely(self) -> tuple[bool, ...]:
+        """For each time that bytes reached the link: whether it was ready for them. A link that holds as much as it
+        takes lets the server wait, and then it is not the server that is late."""
+        found: list[bool] = []
+        chunks = iter(self.chunks)
+        chunk, passed_on, at_link = next(chunks, None), 0, 0
+        for relayed in self.relayed:
+            while chunk is not None and chunk.time <= relayed.time:
+                passed_on += len(chunk.data)
+                chunk = next(chunks, None)
+            found.append(at_link - passed_on < _LINK_FULL)
+            at_link = relayed.end
+        return tuple(found)
 
 
 @dataclass(frozen=True)

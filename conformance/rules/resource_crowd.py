@@ -3,6 +3,7 @@
 from conformance.history import Exchange, History
 from conformance.rules.completion_fate import evidence_of, fate
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
+from conformance.rules.streams import nothing_to_read, readable
 from reports.results import Finding
 
 _TURNED_AWAY = frozenset({429, 503})
@@ -21,6 +22,8 @@ _TURNED_AWAY = frozenset({429, 503})
     needs=("dialect.completion",),
 )
 def crowd(history: History) -> Judgement:
+    if not readable(history) and any(each.head and not _turned_away(each) for each in history.streams):
+        return nothing_to_read(history)
     findings: list[Finding] = []
     doubts: list[str] = []
     told = away = 0

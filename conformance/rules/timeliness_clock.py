@@ -170,7 +170,7 @@ def knows(history: History, arrival: Arrival) -> bool:
 
 def left_server(history: History, stream: Exchange) -> list[tuple[float, int]] | None:
     """When which part of the body (bytes from its beginning) had left the server; None where nobody knows."""
-    if stream.relayed and "content-encoding" not in stream.headers:
+    if stream.relayed and "content-encoding" not in stream.headers and not stream.held_up:
         return [(each.time, each.end) for each in stream.relayed]
     return None if delays(history) else arrived(stream)
 

@@ -14,12 +14,27 @@ from conformance.specimens.specimen import Specimen, Wrap
 _TOKEN = "token-of-the-specimen"
 
 
-def on_streams(make: Callable[[Responder], Responder]) -> Wrap:
-    """A server that answers requests for a stream through the responder that `make` gives."""
+class Answering(WrappedResponder):
+    """Becomes the responder that `make` gives if the answer has this status; else it stays what it is."""
+
+    def __init__(self, inner: Responder, make: Callable[[Responder], Responder], status: int) -> None:
+        super().__init__(inner)
+        self._make = make
+        self._status = status
+
+    async def start(self, status: int, headers: HeaderList = ()) -> None:
+        if status == self._status:
+            self.inner = self._make(self.inner)
+        await super().start(status, headers)
+
+
+def on_streams(make: Callable[[Responder], Responder], status: int = 200) -> Wrap:
+    """A server whose answers of this status to requests for a stream go through the responder that `make` gives."""
 
     def wrap(app: App) -> App:
         async def handle(request: Request, respond: Responder) -> None:
-            await app(request, make(respond) if request.path.endswith("/events") else respond)
+            is_stream = request.path.endswith("/events")
+            await app(request, Answering(respond, make, status) if is_stream else respond)
 
         return handle
 
@@ -316,14 +331,14 @@ SPECIMENS = (
         "Opens a silent stream for a job that does not exist.",
         ("http.unknown-stream",),
         "unknown-stream",
-        on_streams(_AnyStream),
+        on_streams(_AnyStream, 404),
     ),
     Specimen(
         "crashing-on-unknown",
         "Answers 500 for a job that does not exist.",
         ("http.unknown-stream",),
         "unknown-stream",
-        on_streams(_Crashing),
+        on_streams(_Crashing, 404),
     ),
     Specimen(
         "head-with-first-event",

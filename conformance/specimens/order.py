@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from itertools import count
 
-from conformance.reference.app import App, Request, Responder, WrappedResponder
+from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
 from conformance.specimens.specimen import Specimen, Wrap
 
 
@@ -18,9 +18,14 @@ class _Sending(WrappedResponder):
     def __init__(self, inner: Responder, change: Callable[[bytes], Iterable[bytes]]) -> None:
         super().__init__(inner)
         self._change = change
+        self._found = False
+
+    async def start(self, status: int, headers: HeaderList = ()) -> None:
+        self._found = status == 200
+        await super().start(status, headers)
 
     async def send(self, data: bytes) -> None:
-        for piece in self._change(data):
+        for piece in self._change(data) if self._found else [data]:
             await super().send(piece)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -10,6 +11,7 @@ import trio
 from conformance.config import Config
 from conformance.dialect import Dialect, Matcher
 from conformance.reference.app import App, Request, Responder, WrappedResponder
+from conformance.specimens.http import Answering
 from conformance.specimens.order import is_stream, sending
 from conformance.specimens.specimen import Specimen, Wrap
 
@@ -19,7 +21,8 @@ def streaming(make: Callable[[Request, Responder], Responder]) -> Wrap:
 
     def wrap(app: App) -> App:
         async def handle(request: Request, respond: Responder) -> None:
-            await app(request, make(request, respond) if is_stream(request) else respond)
+            answer = Answering(respond, partial(make, request), 200)
+            await app(request, answer if is_stream(request) else respond)
 
         return handle
 
