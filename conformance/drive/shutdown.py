@@ -16,7 +16,7 @@ _POLL = 0.05  # seconds
 
 async def shut_down(
     stage: Stage, server: Restartable, signal: StopSignal, meanwhile: Callable[[], Awaitable[None]]
-) -> None:
+) -> bool:
     """Send the signal, wait for the exit (`limits.shutdown`, and a little longer), and write down when it came, with
     which code, what the server left behind, and whether its port is free. What is there then is killed.
 
@@ -31,13 +31,13 @@ async def shut_down(
             code = await server.exited()
         stage.recorder.record(Exited(time=stage.recorder.now(), signal=signal, code=code))
         nursery.cancel_scope.cancel()
-    if code is not None:
-        await _look_after(stage, server)
+    return code is not None and await _is_gone(stage, server)
 
 
-async def bring_back(stage: Stage, server: Restartable) -> None:
-    """Kill what is left of it, and start it again for whoever comes next."""
-    stage.mark("server killed", "what was left of it")
+async def bring_back(stage: Stage, server: Restartable, *, gone: bool) -> None:
+    """Kill what is left of it, if it is not gone, and start it again for whoever comes next."""
+    if not gone:
+        stage.mark("server killed", "what was left of it")
     await server.kill()
     try:
         await server.start()
@@ -47,8 +47,8 @@ async def bring_back(stage: Stage, server: Restartable) -> None:
         stage.mark("server started again")
 
 
-async def _look_after(stage: Stage, server: Restartable) -> None:
-    """What is left of a server that has exited; both may take a moment to go."""
+async def _is_gone(stage: Stage, server: Restartable) -> bool:
+    """Write down what is left of a server that has exited. Its processes and its port may take a moment."""
     deadline = trio.current_time() + _LINGER
     while (left := server.survivors()) and trio.current_time() < deadline:  # noqa: ASYNC110  (nobody tells)
         await trio.sleep(_POLL)
@@ -61,3 +61,4 @@ async def _look_after(stage: Stage, server: Restartable) -> None:
     if taken:
         stage.mark(PORT_TAKEN, "connections are still accepted")
     stage.mark(LOOKED_AFTER)
+    return not left and not taken

@@ -25,7 +25,7 @@ class ServiceOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     heartbeat: float = 0.5  # of silence, until a comment is sent; a service on the internet takes 15
     retry: float = 0.1  # the reconnection time that its streams set
-    grace: float = 5.0  # for open responses to end when it shuts down
+    grace: float = 1.0  # for open responses to end when it shuts down
     token: str | None = None  # everything under /jobs takes this bearer token
     origins: tuple[str, ...] = ("*",)  # of pages that may read its answers
     state: Path | None = None  # directory in which jobs outlive the service

@@ -21,7 +21,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     interval: Seconds = 0.1
     silence: Seconds = 0.0
     fail: bool = False
-    echo: Annotated[str, msgspec.Meta(max_length=100_000)] | None = None
+    echo: Annotated[str, msgspec.Meta(max_length=2**20)] | None = None
 
     @property
     def steps(self) -> int:

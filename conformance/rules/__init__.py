@@ -1,6 +1,17 @@
 """The catalogue of rules: claims about event streams, each with its source and how to mend what breaks it."""
 
-from conformance.rules import completion, http, order, resource, resource_crowd, resume, timeliness, wire
+from conformance.rules import (
+    completion,
+    http,
+    order,
+    resource,
+    resource_crowd,
+    resume,
+    shutdown,
+    shutdown_streams,
+    timeliness,
+    wire,
+)
 from conformance.rules.rule import Judgement, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -12,6 +23,8 @@ RULES: tuple[Rule, ...] = (
     *resume.RULES,
     *resource.RULES,
     *resource_crowd.RULES,
+    *shutdown.RULES,
+    *shutdown_streams.STREAM_RULES,
 )
 
 __all__ = ["RULES", "Judgement", "Rule"]

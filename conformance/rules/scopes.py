@@ -14,3 +14,6 @@ LEFT = ("disconnect-before-head", "disconnect-mid-stream", "close-at-completion"
 
 READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT)
 """Somebody reads a stream that exists and may be read."""
+
+SHUTDOWN = ("shutdown", "shutdown-sigint")
+"""The server is asked to end while streams are open."""

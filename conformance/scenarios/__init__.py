@@ -1,7 +1,7 @@
 """The catalogue of scenarios: ways to drive a target."""
 
 from conformance.drive.scenario import Scenario
-from conformance.scenarios import crowd, cuts, links, plain, requests
+from conformance.scenarios import crowd, cuts, links, plain, requests, shutdown
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,
@@ -25,6 +25,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     requests.other_origin,
     crowd.crowd,
     cuts.restart,
+    shutdown.shutdown,
+    shutdown.shutdown_sigint,
 )
 
 __all__ = ["SCENARIOS", "Scenario"]

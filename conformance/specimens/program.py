@@ -9,7 +9,7 @@ from typing import Literal
 import trio
 
 from conformance.drive.control import StopSignal
-from conformance.reference.app import App
+from conformance.reference.app import App, Request, Responder
 from conformance.reference.service import ServiceOptions, open_service
 from fault_injection.network import Listener, Network
 
@@ -19,18 +19,31 @@ class Manner:
     """How a program ends.
 
     `heeds`: the signals that it takes for a request to end; it ignores the others. `abrupt`: its connections end
-    with it, wherever their streams are. `code`: its exit code then. `child`: what a process that it started, and
-    forgets, does after it: nothing, or it keeps the port, as whoever inherits a listening socket does.
+    with it, wherever their streams are. `takes_in`: for so many seconds after the signal it still accepts
+    connections, and answers none of the requests that come. `code`: its exit code. `child`: what a process that it
+    started, and forgets, does after it: nothing, or it keeps the port, as whoever inherits a listening socket does.
     """
 
     heeds: tuple[StopSignal, ...] = ("SIGTERM", "SIGINT")
     abrupt: bool = False
+    takes_in: float = 0.0
     code: int = 0
     child: Literal["", "idle", "listening"] = ""
 
 
 GRACEFUL = Manner()
 """As a program should."""
+
+
+def forgetting(app: App, since: trio.Event) -> App:
+    """An application that answers no request that comes after this."""
+
+    async def handle(request: Request, respond: Responder) -> None:
+        if since.is_set():
+            await trio.sleep_forever()
+        await app(request, respond)
+
+    return handle
 
 
 class InProcess:
@@ -113,11 +126,12 @@ class InProcess:
                 port=self.port,
                 options=self._options,
                 rng=random.Random(self._seed),
-                wrap=self._wrap,
+                wrap=lambda app: forgetting(self._wrap(app), self._asked),
             ) as service:
                 self.port = service.address[1]
                 task_status.started()
                 await self._asked.wait()
+                await trio.sleep(self._manner.takes_in)
                 if self._manner.abrupt:
                     self._scope.cancel()
         if self._code is None:  # it was not killed

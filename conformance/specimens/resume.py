@@ -71,7 +71,8 @@ class _Falling(Waiting):
             await super().send(data)
 
 
-def _naming_no_ids(data: bytes) -> bytes:
+def naming_no_ids(data: bytes) -> bytes:
+    """The blocks without their ids."""
     return b"\n".join(line for line in data.split(b"\n") if not line.startswith(b"id:"))
 
 
@@ -213,7 +214,7 @@ SPECIMENS = (
         "Has its ids in the JSON only.",
         ("resume.no-gap",),
         "resume-after-cut",
-        sending(lambda _: lambda data: (_naming_no_ids(data),)),
+        sending(lambda _: lambda data: (naming_no_ids(data),)),
         configure=numbered_in_data,
     ),
     Specimen(
