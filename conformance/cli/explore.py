@@ -164,7 +164,7 @@ def replay_command(
         raise Failure(str(error), MISUSED) from error
     except OSError as error:
         raise Failure(f"{file}: {said(error)}", MISUSED) from error
-    config = None if replay.config is None else Path(replay.config)
+    config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
     named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)
     started = time.time()
@@ -187,6 +187,12 @@ def replay_command(
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
+
+
+def _found(config: Path, replay: Path) -> Path:
+    """The configuration that a replay file names: from here, or else beside the file."""
+    beside = replay.parent / config
+    return beside if not config.exists() and beside.exists() else config
 
 
 def _named(

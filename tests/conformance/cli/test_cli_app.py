@@ -3,11 +3,12 @@
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_world import Said, Sse, in_folder
+from cli_world import Said, Sse, fresh_modules, in_folder
 
 sse = pytest.fixture(in_folder)
 
@@ -64,8 +65,10 @@ completion = 900
 
 
 @pytest.fixture(autouse=True)
-def _shop(tmp_path: Path) -> None:
+def _shop(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "shop.py").write_text(APP, "utf-8")
+    with fresh_modules():
+        yield
 
 
 def results(folder: str = "sse-conformance-report") -> dict[str, Any]:
