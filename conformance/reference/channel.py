@@ -46,11 +46,13 @@ class Subscription:
     async def __anext__(self) -> Record:
         """The next record; cancelling the wait loses nothing."""
         while True:
-            if self.overrun.is_set() or self.taken == self._until:
+            if self.overrun.is_set() or self.has_ended():
                 raise StopAsyncIteration
             record = self._channel.after(self.taken)
             if record is not None:
                 await trio.lowlevel.checkpoint()
+                if self.has_ended():
+                    continue
                 self.taken = record.id
                 return record
             if self._channel.closed:
@@ -61,6 +63,15 @@ class Subscription:
         """End after the last record that is there now."""
         self._until = self._channel.last_id
         self._channel.wake()
+
+    def stop(self) -> None:
+        """End here: what was not taken by now is not for this subscriber any more."""
+        self._until = self.taken
+        self._channel.wake()
+
+    def has_ended(self) -> bool:
+        """Whether it was told to end, and all that it was to take is taken."""
+        return self._until is not None and self.taken >= self._until
 
     @property
     def behind(self) -> int:

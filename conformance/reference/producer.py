@@ -2,14 +2,15 @@
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 
 import msgspec
 import trio
 
-from conformance.reference.channel import Channel, Record
+from conformance.reference.channel import Channel, Record, Subscription
 from conformance.reference.store import Store, StoredJob
 from conformance.reference.work import Work, WorkError, perform
 
@@ -34,6 +35,29 @@ class Job:
         self.channel = channel
         self.state = State.RUNNING
         self.scope = trio.CancelScope()
+        self._sessions: dict[str, Subscription] = {}
+
+    @contextmanager
+    def watch(self, last_event_id: str | None = None, session: str | None = None) -> Iterator[Subscription]:
+        """Subscribe while the block runs.
+
+        A session has one subscription to a job: a second one ends the first, which gets nothing more. When the last
+        subscriber leaves of his own accord, work that is to stop then is cancelled.
+        """
+        subscription = self.channel.subscribe(last_event_id)
+        if session is not None:
+            if older := self._sessions.get(session):
+                older.stop()
+            self._sessions[session] = subscription
+        try:
+            with subscription:
+                yield subscription
+        finally:
+            if session is not None and self._sessions.get(session) is subscription:
+                del self._sessions[session]
+            nobody_left = not self.channel.subscriptions and not subscription.has_ended()
+            if nobody_left and self.work.abandoned == "stops":
+                self.cancel()
 
     def cancel(self) -> None:
         """Stop the work; its stream ends in an error event. Does nothing to a job that has ended."""

@@ -1,7 +1,7 @@
 """The HTTP of the reference service: jobs are started, watched, asked about and cancelled.
 
 POST /jobs               a `Work` as JSON       201 {"id": ...}
-GET  /jobs/{id}/events   the event stream; honours Last-Event-ID
+GET  /jobs/{id}/events   the event stream; honours Last-Event-ID; with ?session=NAME it ends the session's older one
 GET  /jobs/{id}                                 200 {"state": ..., "subscribers": n}
 POST /jobs/{id}/cancel                          202 {"state": ...}
 GET  /debug                                     200 the gauges
@@ -91,7 +91,8 @@ class Routes:
                 return {"POST": partial(self._with_job, id, self._cancel)}
             case ["jobs", id, "events"]:
                 last_event_id = request.header("last-event-id")
-                return {"GET": partial(self._with_job, id, partial(self._events, last_event_id))}
+                session = request.query.get("session")
+                return {"GET": partial(self._with_job, id, partial(self._events, last_event_id, session))}
         return {}
 
     async def _health(self, respond: Responder, cors: HeaderList) -> None:
@@ -133,14 +134,20 @@ class Routes:
         await _json(respond, HTTPStatus.ACCEPTED, {"state": job.state}, cors)
 
     async def _events(
-        self, last_event_id: str | None, job: Job, respond: Responder, cors: HeaderList
+        self,
+        last_event_id: str | None,
+        session: str | None,
+        job: Job,
+        respond: Responder,
+        cors: HeaderList,
     ) -> None:
-        """The stream. It ends where the channel does, or when the server shuts down."""
+        """The stream. It ends where the channel does, when its session opens another one, or when the server shuts
+        down."""
         if job.channel.closed and parse_id(last_event_id) == job.channel.last_id:
             await respond.start(HTTPStatus.NO_CONTENT, cors)  # WHATWG 9.2.3: this stops the reconnecting
             await respond.finish()
             return
-        with job.channel.subscribe(last_event_id) as subscription:
+        with job.watch(last_event_id, session) as subscription:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_when, subscription.overrun, respond.abort)
                 nursery.start_soon(_when, respond.closing, subscription.end)

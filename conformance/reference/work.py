@@ -1,7 +1,7 @@
 """What a job does: it counts, as slowly as it is told, and may fall silent or fail."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 import trio
@@ -14,7 +14,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `events` counts all that the work tells, its completion (or failure) included; `interval` is between two
     of them; half-way, nothing happens for `silence` seconds on top; `fail` makes it fail where it would have
-    completed; `echo` is a text that comes back in every event.
+    completed; `echo` is a text that comes back in every event. `abandoned` says what becomes of it when its last
+    subscriber leaves.
     """
 
     events: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8
@@ -22,6 +23,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     silence: Seconds = 0.0
     fail: bool = False
     echo: Annotated[str, msgspec.Meta(max_length=2**20)] | None = None
+    abandoned: Literal["continues", "stops"] = "continues"
 
     @property
     def steps(self) -> int:

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from reference_world import in_virtual_time
@@ -217,3 +218,33 @@ async def test_what_an_id_is() -> None:
         None,
         None,
     ]
+
+
+@in_virtual_time
+async def test_a_subscriber_that_is_stopped_gets_nothing_more() -> None:
+    channel = Channel()
+    publish(channel, 3)
+    with channel.subscribe() as stopped, channel.subscribe() as other:
+        assert await take_some(stopped, 1) == [1]
+        stopped.stop()
+        publish(channel)
+        channel.close()
+        assert await take_all(stopped) == []
+        assert await take_all(other) == [1, 2, 3, 4]
+
+
+@in_virtual_time
+async def test_a_subscriber_that_is_stopped_while_it_takes_a_record_does_not_get_it() -> None:
+    channel = Channel()
+    taken: list[int] = []
+
+    async def take(subscription: Subscription) -> None:
+        taken.extend(await take_all(subscription))
+
+    with channel.subscribe() as stopped:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, stopped)
+            await trio.testing.wait_all_tasks_blocked()
+            publish(channel)
+            stopped.stop()
+    assert taken == []
