@@ -35,11 +35,15 @@ class Connection(trio.abc.HalfCloseableStream):
     def close_now(self) -> None:
         """What `aclose` does, which never waits."""
 
+    @abstractmethod
+    def end_now(self) -> None:
+        """What `send_eof` does, which never waits."""
+
     # What follows spares tasks where a network can do without; it changes nothing of what happens.
 
-    def send_now(self, data: bytes, /) -> bool:
-        """Send all of this at once, if that takes no waiting. False: nothing was sent. Raises as `send_all`."""
-        return False
+    def send_now(self, data: bytes, /) -> int:
+        """Send as much of this as takes no waiting; how many bytes that was. Raises as `send_all`."""
+        return 0
 
     def receive_now(self, max_bytes: int, /) -> bytes | None:
         """What `receive_some` would give at once; None where it would have to wait. Raises as that does."""
@@ -116,6 +120,13 @@ class SocketConnection(Connection):
 
     def close_now(self) -> None:
         self._stream.socket.close()
+
+    def end_now(self) -> None:
+        with self._remembering():
+            try:
+                self._stream.socket.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                raise trio.BrokenResourceError(str(error)) from error
 
     def reset(self) -> None:
         sock = self._stream.socket

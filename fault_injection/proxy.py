@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from fault_injection.direct import DirectPump
 from fault_injection.faults import Plan
 from fault_injection.link import Fired, Link, refusal
 from fault_injection.network import Address, Connection, Listener, Network
@@ -98,7 +99,7 @@ class Proxy:
     async def _serve(self, subscriber: Connection, connection: int, rng: random.Random, now: float) -> None:
         how: HowClosed = "cancelled"
         server: Connection | None = None
-        pump: Pump | None = None
+        pump: Pump | DirectPump | None = None
         try:
             self._observer.accepted(connection, subscriber.peer, now)
             link = Link(self._plan, connection=connection, rng=rng, now=now, triggers=self._triggers)
@@ -110,15 +111,15 @@ class Proxy:
                 self._observer.upstream_unreachable(connection, error, trio.current_time())
                 return
             self._observer.forwarded(connection, server.local, trio.current_time())
-            pump = Pump(
+            tell = subscriber.watch(None) and server.watch(None)
+            pump = (DirectPump if tell else Pump)(
                 link, subscriber=subscriber, server=server, connection=connection, observer=self._observer
             )
             await pump.run()
         finally:
-            with trio.CancelScope(shield=True):  # waits for nothing
-                await trio.aclose_forcefully(subscriber)
-                if server is not None:
-                    await trio.aclose_forcefully(server)
+            subscriber.close_now()
+            if server is not None:
+                server.close_now()
             self._observer.closed(connection, trio.current_time(), how if pump is None else pump.how)
 
 

@@ -14,9 +14,9 @@ from fault_injection.link import DIRECTIONS, Fired, Link, Reset, Send, opposite
 from fault_injection.network import Connection
 from fault_injection.observer import HowClosed, Observer
 
-_READ = 64 * 1024
-_OUTBOX = 64 * 1024  # bytes that may wait for a receiver that does not read, before its sender must wait too
-_RESET_GRACE = 0.1  # seconds that a receiver has to take what was sent before a reset
+READ = 64 * 1024
+OUTBOX = 64 * 1024  # bytes that may wait for a receiver that does not read, before its sender must wait too
+RESET_GRACE = 0.1  # seconds that a receiver has to take what was sent before a reset
 
 
 class Pump:
@@ -45,7 +45,7 @@ class Pump:
             if await self._drive() == "fin":
                 self.how = "fin"  # each writer closes its side once it has sent everything
             else:
-                with trio.move_on_after(_RESET_GRACE):
+                with trio.move_on_after(RESET_GRACE):
                     for outbox in self._outboxes.values():
                         await outbox.empty.wait()
                 nursery.cancel_scope.cancel()
@@ -86,7 +86,7 @@ class Pump:
                 self._room[direction] = trio.Event()
                 await self._room[direction].wait()
             try:
-                data = bytes(await sender.receive_some(_READ))
+                data = bytes(await sender.receive_some(READ))
             except trio.BrokenResourceError:
                 link.receive_reset(direction, trio.current_time())
                 self._woken.set()
@@ -124,7 +124,7 @@ class Pump:
     def _is_full(self, direction: Direction) -> bool:
         if self._link.over:
             return False
-        return self._link.full(direction) or self._outboxes[direction].size >= _OUTBOX
+        return self._link.full(direction) or self._outboxes[direction].size >= OUTBOX
 
     def _make_room(self, direction: Direction) -> None:
         if not self._is_full(direction):

@@ -94,10 +94,11 @@ class ServerConnection:
         if not data:
             return
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self.stream.send_now(data):
+        sent = self.stream.send_now(data)
+        if sent == len(data):
             return
         with trio.move_on_after(self.shared.limits.write) as patience:
-            await self.stream.send_all(data)
+            await self.stream.send_all(data[sent:])
         if patience.cancelled_caught:
             raise trio.BrokenResourceError(f"the client took nothing for {self.shared.limits.write} s")
 
