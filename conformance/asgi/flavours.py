@@ -217,7 +217,7 @@ def _described(task: AppTask) -> LeftBehind:
     coroutine = task.get_coro()
     qualified = getattr(coroutine, "__qualname__", type(coroutine).__name__)
     name = task.get_name()
-    if name.startswith("Task-"):  # asyncio's own numbering, which goes on through the whole process
+    if name.startswith("Task-") or name == "None":  # asyncio's own numbering, or no name at all (Python 3.13)
         name = qualified
     frames = task.get_stack(limit=1)
     detail = f"runs {qualified}"
