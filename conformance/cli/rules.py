@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import typer
+from rich.progress import Progress
 from rich.text import Text
 
 from conformance.cli.choose import chosen_rules
-from conformance.cli.common import out
+from conformance.cli.common import CONFUSED, MISUSED, Failure, err, out
 from conformance.cli.summary import show
-from conformance.rules import Rule
+from conformance.rules import RULES, Rule
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -18,6 +19,8 @@ EXAMPLES = """
   sse-conformance rules completion   [dim]an area[/]
 
   sse-conformance rules resume.no-gap   [dim]one: why it matters, where it comes from, how to mend a server[/]
+
+  sse-conformance rules --matrix > docs/matrix.md   [dim]every rule against every server that is wrong on purpose[/]
 """
 
 
@@ -25,8 +28,19 @@ def rules_command(
     name: Annotated[
         str | None, typer.Argument(help="A rule, an area such as `resume`, or a pattern such as '*.no-gap'.")
     ] = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix", help="Judge every specimen by every rule and print the matrix; takes about a minute."
+        ),
+    ] = False,
 ) -> None:
     """The catalogue of rules; of one rule: why it matters, the text it comes from, how to mend a server."""
+    if matrix:
+        if name is not None:
+            raise Failure("--matrix shows all rules: give no name with it", MISUSED)
+        _matrix()
+        return
     found = chosen_rules(None if name is None else [name], "rules")
     if [rule.name for rule in found] == [name]:
         _explain(found[0])
@@ -36,6 +50,19 @@ def rules_command(
         style = "bold" if rule.level.value == "MUST" else ""
         text = Text.assemble((f"{rule.name:{width}}", style), f"  {rule.level.value:6}  ", rule.claim)
         show(out, text, indent=0, hang=4)
+
+
+def _matrix() -> None:
+    from conformance.matrix import row  # servers and all
+    from conformance.matrix_page import faults, page
+    from conformance.specimens import REFERENCE, SPECIMENS
+
+    specimens = (REFERENCE, *SPECIMENS)
+    with Progress(console=err, transient=True) as progress:
+        rows = [row(each) for each in progress.track(specimens, description="judging specimens")]
+    out.print(page(rows, RULES), markup=False, highlight=False, end="")
+    if wrong := faults(rows, RULES):
+        raise Failure("the catalogue does not hold:\n" + "\n".join(f"  {each}" for each in wrong), CONFUSED)
 
 
 def _explain(rule: Rule) -> None:

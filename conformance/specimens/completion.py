@@ -240,6 +240,11 @@ SPECIMENS = (
         ("completion.delivered", "completion.status-agrees"),
         "subscribe",
         _without("complete", "stream_end"),
+        implies=(
+            "resume.completion-survives",
+            "resume.after-restart",
+            "resource.crowd",
+        ),
     ),
     Specimen(
         "cut-short",
@@ -248,6 +253,11 @@ SPECIMENS = (
         "subscribe",
         _first(_without("stream_end"), changing(_unfinished)),
         configure=not_resumable,
+        implies=(
+            "wire.terminated",
+            "completion.status-agrees",
+            "resource.crowd",
+        ),
     ),
     Specimen(
         "live-only",
@@ -256,6 +266,12 @@ SPECIMENS = (
         "subscribe",
         on_streams(LiveOnly),
         configure=working(events=2, interval=0),
+        implies=(
+            "timeliness.first-event",
+            "completion.failure-reported",
+            "resume.unknown-id",
+            "resource.crowd",
+        ),
     ),
     Specimen(
         "live-only-late",
@@ -263,6 +279,12 @@ SPECIMENS = (
         ("completion.late-subscriber",),
         "after-completion",
         on_streams(LiveOnly),
+        implies=(
+            "timeliness.first-event",
+            "order.subscribers-agree",
+            "resume.no-gap",
+            "resume.completion-survives",
+        ),
     ),
     Specimen(
         "short-memory",
@@ -270,6 +292,10 @@ SPECIMENS = (
         ("completion.late-subscriber",),
         "after-completion",
         options=ServiceOptions(keep=2, buffer=2),
+        implies=(
+            "order.subscribers-agree",
+            "resume.no-gap",
+        ),
     ),
     Specimen(
         "one-queue",
@@ -277,6 +303,15 @@ SPECIMENS = (
         ("completion.delivered",),
         "two-subscribers",
         _one_queue,
+        implies=(
+            "timeliness.first-event",
+            "order.no-gap",
+            "completion.end-marker",
+            "completion.server-closes",
+            "completion.late-subscriber",
+            "resume.no-gap",
+            "resume.completion-survives",
+        ),
     ),
     Specimen(
         "sleeping",
@@ -293,6 +328,10 @@ SPECIMENS = (
         ("completion.once",),
         "subscribe",
         changing(lambda data: (data, data) if is_event(data, "complete") else (data,)),
+        implies=(
+            "order.increasing",
+            "order.no-duplicate",
+        ),
     ),
     Specimen(
         "failing-twice",
@@ -300,6 +339,10 @@ SPECIMENS = (
         ("completion.once",),
         "failing-job",
         changing(lambda data: (data, data) if is_event(data, "error") else (data,)),
+        implies=(
+            "order.increasing",
+            "order.no-duplicate",
+        ),
     ),
     Specimen(
         "one-more",
@@ -314,6 +357,7 @@ SPECIMENS = (
         ("completion.end-marker",),
         "subscribe",
         _without("stream_end"),
+        implies=("resume.after-restart",),
     ),
     Specimen(
         "ending-first",
@@ -321,6 +365,7 @@ SPECIMENS = (
         ("completion.end-marker",),
         "subscribe",
         sending(lambda _: _ending_first()),
+        implies=("order.increasing",),
     ),
     Specimen(
         "lingering",
@@ -349,6 +394,11 @@ SPECIMENS = (
         ("completion.failure-reported",),
         "failing-job",
         _without("error", "stream_end"),
+        implies=(
+            "completion.end-marker",
+            "completion.status-agrees",
+            "resume.after-restart",
+        ),
     ),
     Specimen(
         "dressed-up",
@@ -363,6 +413,12 @@ SPECIMENS = (
         ("completion.early-close-tolerated",),
         "close-at-completion",
         _keeping_its_lock,
+        implies=(
+            "timeliness.delivery",
+            "timeliness.no-burst",
+            "resume.completion-survives",
+            "resource.crowd",
+        ),
     ),
     Specimen(
         "dying",

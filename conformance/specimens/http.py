@@ -166,7 +166,8 @@ def _unguarded(app: App) -> App:
 
     async def handle(request: Request, respond: Responder) -> None:
         if request.path.endswith("/events"):
-            headers = (*request.headers, ("authorization", f"Bearer {_TOKEN}"))
+            others = tuple(pair for pair in request.headers if pair[0] != "authorization")
+            headers = (*others, ("authorization", f"Bearer {_TOKEN}"))
             request = msgspec.structs.replace(request, headers=headers)
         await app(request, respond)
 
@@ -175,12 +176,12 @@ def _unguarded(app: App) -> App:
 
 def _with_token(config: Config) -> Config:
     credentials = {"Authorization": f"Bearer {_TOKEN}"}
-    start, stream = config.target.start, config.target.stream
-    assert start is not None
-    config = _with_start(config, msgspec.structs.replace(start, headers=credentials))
-    target = msgspec.structs.replace(
-        config.target, stream=msgspec.structs.replace(stream, headers=credentials)
+    target = config.target
+    start, stream, status, cancel = (
+        each and msgspec.structs.replace(each, headers=credentials)
+        for each in (target.start, target.stream, target.status, target.cancel)
     )
+    target = msgspec.structs.replace(target, start=start, stream=stream, status=status, cancel=cancel)
     return msgspec.structs.replace(config, target=target)
 
 
@@ -281,6 +282,10 @@ SPECIMENS = (
         ("http.no-length", "http.head-before-first-event"),
         "subscribe",
         on_streams(_Whole),
+        implies=(
+            "timeliness.delivery",
+            "timeliness.no-burst",
+        ),
     ),
     Specimen(
         "miscounting",
@@ -288,6 +293,7 @@ SPECIMENS = (
         ("http.connection", "http.no-length"),
         "subscribe",
         on_streams(_Miscounting),
+        implies=("completion.clean-close",),
     ),
     Specimen(
         "hop-by-hop-type",
@@ -347,5 +353,6 @@ SPECIMENS = (
         "subscribe",
         on_streams(_HeadLater),
         configure=working(events=3, interval=0.8),
+        implies=("timeliness.heartbeat",),
     ),
 )

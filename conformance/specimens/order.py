@@ -95,8 +95,22 @@ SPECIMENS = (
         ("order.increasing",),
         "subscribe",
         sending(_swapping),
+        implies=(
+            "order.no-gap",
+            "resume.after-restart",
+        ),
     ),
-    Specimen("losing", "Never sends the fourth event.", ("order.no-gap",), "subscribe", sending(_losing)),
+    Specimen(
+        "losing",
+        "Never sends the fourth event.",
+        ("order.no-gap",),
+        "subscribe",
+        sending(_losing),
+        implies=(
+            "resume.no-gap",
+            "resume.after-restart",
+        ),
+    ),
     Specimen(
         "stuttering",
         "Sends the fifth event twice.",
@@ -110,6 +124,11 @@ SPECIMENS = (
         ("order.unique-ids",),
         "resume-after-cut",
         sending(_counting_anew),
+        implies=(
+            "resume.no-gap",
+            "resume.no-duplicate",
+            "resume.after-restart",
+        ),
     ),
     Specimen(
         "stealing",
@@ -117,5 +136,9 @@ SPECIMENS = (
         ("order.subscribers-agree", "order.no-gap"),
         "two-subscribers",
         _stealing,
+        implies=(
+            "completion.late-subscriber",
+            "resume.no-gap",
+        ),
     ),
 )

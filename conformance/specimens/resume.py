@@ -223,6 +223,7 @@ SPECIMENS = (
         ("resume.no-duplicate",),
         "resume-after-cut",
         _asked(lambda _: None),
+        implies=("resume.after-restart",),
     ),
     Specimen(
         "off-by-one",
@@ -230,6 +231,7 @@ SPECIMENS = (
         ("resume.no-duplicate",),
         "resume-after-cut",
         _asked(_one_less),
+        implies=("resume.after-restart",),
     ),
     Specimen(
         "reading-ids-as-numbers",
@@ -251,6 +253,11 @@ SPECIMENS = (
         ("resume.completion-survives",),
         "completion-while-away",
         _resuming(_Falling),
+        implies=(
+            "order.subscribers-agree",
+            "resume.unknown-id",
+            "resume.after-restart",
+        ),
     ),
     Specimen(
         "nothing-more",
@@ -266,6 +273,7 @@ SPECIMENS = (
         "restart",
         _opening,
         remembers=False,
+        implies=("http.unknown-stream",),
     ),
     Specimen(
         "beginning-anew",
@@ -274,5 +282,6 @@ SPECIMENS = (
         "restart",
         _beginning_anew,
         remembers=False,
+        implies=("http.unknown-stream",),
     ),
 )

@@ -1,6 +1,8 @@
 """What a specimen is: a server that is wrong in one point, and where that shows."""
 
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,13 +17,14 @@ import trio
 from conformance.config import Config, load_config
 from conformance.drive.scenario import Scenario
 from conformance.drive.scene import Setting, play
+from conformance.drive.target import ready
 from conformance.history import History
 from conformance.judging import held
 from conformance.reference.app import App
 from conformance.reference.service import ServiceOptions
 from conformance.scenarios import SCENARIOS
 from conformance.specimens.program import GRACEFUL, InProcess, Manner
-from fault_injection.network import Network
+from fault_injection.network import Network, SocketNetwork
 
 Wrap: TypeAlias = Callable[[App], App]
 
@@ -40,7 +43,13 @@ class Specimen:
     `breaks` are the rules that must catch it, in the history of `scenario`. `wrap` makes it out of the
     reference's application; `options` are the service's. `configure` changes the configuration that it is
     judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
-    after a restart. `manner`: how it ends when it is asked to.
+<<<<<<< HEAD
+    after a restart. `manner`: how it ends when it is asked to. What `process` says is to be seen only where it runs
+    in a process of its own (`examine_process`).
+=======
+    after a restart. `implies` are further rules that the same flaw breaks, in whatever scenario: no other MUST may
+    be broken by it (see `conformance.matrix`).
+>>>>>>> 440d094 (Show every rule against every specimen: rules --matrix)
     """
 
     name: str
@@ -51,7 +60,12 @@ class Specimen:
     options: ServiceOptions = ServiceOptions()
     configure: Callable[[Config], Config] = lambda config: config
     remembers: bool = True
+<<<<<<< HEAD
     manner: Manner = GRACEFUL
+    process: bool = False
+=======
+    implies: tuple[str, ...] = ()
+>>>>>>> 440d094 (Show every rule against every specimen: rules --matrix)
 
 
 REFERENCE = Specimen("reference", "The reference service, correct.", (), "subscribe")
@@ -103,3 +117,33 @@ async def examine(
             server=server,
         )
         return await play(setting, scenario_named(scenario or specimen.scenario))
+
+
+async def examine_process(specimen: Specimen, *, scenario: str | None = None, seed: int = 0) -> History:
+    """Serve the specimen in a process of its own (`sse-conformance serve --specimen`), on sockets and in real time;
+    drive a scenario, and give the history. Raises `ServerError` where it does not start."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, config = Path(name), specimen.configure(reference_config())
+        command = (sys.executable, "-m", "conformance", "serve", "--specimen", specimen.name, "--port", "{port}")
+        if specimen.remembers:
+            command += ("--state", str(folder / "jobs"))
+        target = msgspec.structs.replace(config.target, url=None, command=command)
+        config = msgspec.structs.replace(config, target=target)
+        network = SocketNetwork()
+        async with ready(config, network, log=folder / "server.log") as reached:
+            assert reached.server is not None
+            setting = Setting(
+                network=network,
+                config=config,
+                origin=reached.origin,
+                seed=seed,
+                duration=5.0,
+                declared=held(config),
+                wall=time.time,
+                server=reached.server,
+            )
+            try:
+                return await play(setting, scenario_named(scenario or specimen.scenario))
+            finally:
+                with trio.CancelScope(shield=True):
+                    await reached.server.kill()  # a specimen may not end otherwise

@@ -172,6 +172,12 @@ SPECIMENS = (
         ("timeliness.first-event",),
         "subscribe",
         streaming(lambda _, respond: _LateStart(respond)),
+        implies=(
+            "timeliness.delivery",
+            "timeliness.no-burst",
+            "timeliness.heartbeat",
+            "timeliness.subscribers-agree",
+        ),
     ),
     Specimen(
         "lagging",
@@ -179,6 +185,7 @@ SPECIMENS = (
         ("timeliness.delivery",),
         "subscribe",
         _lagging(1.5),
+        implies=("timeliness.subscribers-agree",),
     ),
     Specimen(
         "all-at-the-end",
@@ -186,6 +193,10 @@ SPECIMENS = (
         ("timeliness.no-burst",),
         "subscribe",
         streaming(lambda _, respond: Buffering(respond)),
+        implies=(
+            "timeliness.delivery",
+            "timeliness.heartbeat",
+        ),
     ),
     Specimen(
         "buffering",
@@ -194,6 +205,10 @@ SPECIMENS = (
         "subscribe",
         streaming(lambda _, respond: Buffering(respond, 4096)),
         configure=long_job,
+        implies=(
+            "timeliness.first-event",
+            "timeliness.heartbeat",
+        ),
     ),
     Specimen(
         "buffering-untimed",
@@ -202,6 +217,10 @@ SPECIMENS = (
         "subscribe",
         streaming(lambda _, respond: Buffering(respond, 4096)),
         configure=lambda config: untimed(long_job(config)),
+        implies=(
+            "timeliness.first-event",
+            "timeliness.heartbeat",
+        ),
     ),
     Specimen(
         "one-behind",
@@ -231,5 +250,6 @@ SPECIMENS = (
         ("timeliness.subscribers-agree",),
         "two-subscribers",
         _lagging(1.5, lambda turn: turn == 2),
+        implies=("timeliness.delivery",),
     ),
 )

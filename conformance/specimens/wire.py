@@ -67,6 +67,10 @@ SPECIMENS = (
         ("wire.bom",),
         "subscribe",
         writing(lambda block: b"\xef\xbb\xbf" + block),
+        implies=(
+            "timeliness.heartbeat",
+            "resume.no-gap",
+        ),
     ),
     Specimen(
         "own-field",
@@ -88,6 +92,11 @@ SPECIMENS = (
         ("wire.terminated",),
         "subscribe",
         on_streams(_Joining),
+        implies=(
+            "timeliness.not-held-by-one",
+            "completion.end-marker",
+            "resume.after-restart",
+        ),
     ),
     Specimen(
         "bare-completion",
@@ -95,6 +104,10 @@ SPECIMENS = (
         ("wire.no-data",),
         "subscribe",
         writing(_bare_completion),
+        implies=(
+            "order.no-gap",
+            "resource.crowd",
+        ),
     ),
     Specimen(
         "binary-ids",
@@ -102,6 +115,7 @@ SPECIMENS = (
         ("wire.id-null",),
         "subscribe",
         writing(lambda block: block.replace(b"id: ", b"id: \0\0\0")),
+        implies=("resume.no-gap",),
     ),
     Specimen(
         "retry-in-seconds",
