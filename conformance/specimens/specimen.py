@@ -43,13 +43,10 @@ class Specimen:
     `breaks` are the rules that must catch it, in the history of `scenario`. `wrap` makes it out of the
     reference's application; `options` are the service's. `configure` changes the configuration that it is
     judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
-<<<<<<< HEAD
     after a restart. `manner`: how it ends when it is asked to. What `process` says is to be seen only where it runs
     in a process of its own (`examine_process`).
-=======
     after a restart. `implies` are further rules that the same flaw breaks, in whatever scenario: no other MUST may
     be broken by it (see `conformance.matrix`).
->>>>>>> 440d094 (Show every rule against every specimen: rules --matrix)
     """
 
     name: str
@@ -60,12 +57,9 @@ class Specimen:
     options: ServiceOptions = ServiceOptions()
     configure: Callable[[Config], Config] = lambda config: config
     remembers: bool = True
-<<<<<<< HEAD
     manner: Manner = GRACEFUL
     process: bool = False
-=======
     implies: tuple[str, ...] = ()
->>>>>>> 440d094 (Show every rule against every specimen: rules --matrix)
 
 
 REFERENCE = Specimen("reference", "The reference service, correct.", (), "subscribe")
