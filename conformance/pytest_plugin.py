@@ -34,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sse-known-failures", metavar="FILE", help="cases that are excused, each with a reason")
     group.addoption("--sse-toxiproxy", metavar="URL", help="inject the faults with a real Toxiproxy")
     group.addoption("--sse-insecure", action="store_true", help="accept any TLS certificate")
+    group.addoption("--sse-replay", metavar="FILE", help="a schedule that sse_explore plays, and no other")
 
 
 @pytest.fixture
@@ -61,8 +62,11 @@ def sse_record(tmp_path: Path) -> Record:
 def sse_explore(tmp_path: Path, request: pytest.FixtureRequest) -> Explore:
     """Tries many schedules of an ASGI application in virtual time: `sse_explore(make_app, "sse-conformance.toml")`.
 
-    Fails with the smallest schedule that breaks a rule.
+    Fails with the smallest schedule that breaks a rule, and the command that plays it again.
     """
     from conformance.testing_explore import Explore
 
-    return Explore(tmp_path, request.path.parent)
+    replay = request.config.getoption("--sse-replay")
+    return Explore(
+        tmp_path, request.path.parent, request.node.nodeid, Path(replay).resolve() if replay else None
+    )

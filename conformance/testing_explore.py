@@ -1,18 +1,24 @@
-"""For people's own tests: explore an application. As a fixture: `sse_explore`."""
+"""For people's own tests: explore an application, and replay what was found. As a fixture: `sse_explore`."""
 
 import os
+import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Final
 
+from conformance.asgi import Options
 from conformance.asgi.types import ASGIApp
 from conformance.config import load_config
 from conformance.explore import (
     EXPLORED,
     Exploration,
+    Played,
     Replay,
     Schedule,
     asgi_subject,
+    check_repeatable,
     digest,
+    load_replay,
     play_schedule,
     save_replay,
     search,
@@ -20,13 +26,23 @@ from conformance.explore import (
 )
 from conformance.words import explain
 
+OF_A_TEST: Final = "test "
+"""How the subject of a replay file begins that only its test can play: its application has no name."""
+
 
 class Explore:
-    """Explores applications; a schedule that breaks a rule is kept in `folder`, to be read."""
+    """Explores applications; a schedule that breaks a rule is kept in `folder`, to be replayed.
 
-    def __init__(self, folder: Path, beside: Path) -> None:
+    `beside`: the folder of the test, where its configuration is. `test`: what pytest calls the test. `replay`: a
+    replay file, of which the schedule is played instead of exploring (`pytest --sse-replay FILE`).
+    """
+
+    def __init__(self, folder: Path, beside: Path, test: str = "", replay: Path | None = None) -> None:
         self._folder = folder
         self._beside = beside
+        self._test = test
+        self._replay = replay
+        self._calls = 0
 
     def __call__(
         self,
@@ -40,26 +56,62 @@ class Explore:
         """Try so many schedules. `make` gives a fresh application for each; `config` is the file of its
         configuration, beside the test. `without`: names of rules that are left out.
 
-        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`, `NotRepeatable`.
+        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`, `NotRepeatable`; of a
+        replay file also `ReplayError` and `OSError`.
         """
+        __tracebackhide__ = True
+        self._calls += 1
         loaded = load_config(self._beside / config, environ=os.environ)
         rules = tuple(rule for rule in EXPLORED if rule.name not in without)
-        exploration = Exploration(asgi_subject(make), loaded.config, rules, seed=seed, secrets=loaded.secrets)
-        concluded = play_schedule(exploration, Schedule()).history.concluded
+        subject = asgi_subject(make, Options(flavour=loaded.config.target.app_loop or "asyncio"))
+
+        def exploration(seed: int) -> Exploration:
+            return Exploration(subject, loaded.config, rules, seed=seed, secrets=loaded.secrets)
+
+        if self._replay is not None:
+            self._play_again(load_replay(self._replay), exploration)
+            return
+        concluded = play_schedule(exploration(seed), Schedule()).history.concluded
         assert concluded is not None
         if concluded.outcome != "done":
             raise AssertionError(f"the application cannot be driven: {concluded.reason}")
-        found = search(exploration, most=schedules, database=self._folder / "examples").found
-        if found is None:
-            return
+        found = search(exploration(seed), most=schedules, database=self._folder / "examples").found
+        if found is not None:
+            raise AssertionError("\n".join((*_told(found), "", f"again: {self._kept(found, seed)}")))
+
+    @property
+    def _name(self) -> str:
+        """Which call of which test this is."""
+        return f"{OF_A_TEST}{self._test}" + (f" (call {self._calls})" if self._calls > 1 else "")
+
+    def _kept(self, found: Played, seed: int) -> str:
+        """Write the replay file; gives the command that plays it."""
+        path = self._folder / ("replay.json" if self._calls == 1 else f"replay-{self._calls}.json")
         replay = Replay(
-            subject="(of a test)",
+            subject=self._name,
             seed=seed,
             schedule=found.schedule,
             breaks=tuple(dict.fromkeys(case.rule for case in found.broken)),
             digest=digest(found),
         )
-        save_replay(self._folder / "replay.json", replay)
-        mends = {rule.name: rule.mend for rule in EXPLORED}
-        parts = [*words(found.schedule), "", *(explain(case, mends[case.rule]) for case in found.broken)]
-        raise AssertionError("\n".join(("this schedule breaks it:", *parts)))
+        save_replay(path, replay)
+        return shlex.join(["pytest", self._test, "--sse-replay", str(path)])
+
+    def _play_again(self, replay: Replay, exploration: Callable[[int], Exploration]) -> None:
+        if replay.subject.startswith(OF_A_TEST) and replay.subject != self._name:
+            whose = replay.subject.removeprefix(OF_A_TEST).partition(" (call ")[0]
+            if whose == self._test:
+                return  # it is of another call in this test
+            raise AssertionError(f"{self._replay} is of another test: select {whose}")
+        played = play_schedule(exploration(replay.seed), replay.schedule)
+        check_repeatable(exploration(replay.seed), played)
+        same = digest(played) == replay.digest
+        history = "the identical history" if same else "the history differs from the one that was found"
+        if played.broken:
+            raise AssertionError("\n".join((*_told(played), "", f"{self._replay}: {history}")))
+
+
+def _told(played: Played) -> list[str]:
+    mends = {rule.name: rule.mend for rule in EXPLORED}
+    broken = (explain(case, mends[case.rule]) for case in played.broken)
+    return ["this schedule breaks it:", *words(played.schedule), "", *broken]

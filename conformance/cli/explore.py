@@ -39,6 +39,7 @@ from conformance.figures import figures
 from conformance.outcome import Examined, put_together
 from conformance.picture import picture
 from conformance.specimens.specimen import reference_config
+from conformance.testing_explore import OF_A_TEST
 from reports.outcome import plural
 from reports.text import visible
 
@@ -164,6 +165,10 @@ def replay_command(
         raise Failure(str(error), MISUSED) from error
     except OSError as error:
         raise Failure(f"{file}: {said(error)}", MISUSED) from error
+    if replay.subject.startswith(OF_A_TEST):
+        test = replay.subject.removeprefix(OF_A_TEST).partition(" (call ")[0]
+        again = shlex.join(["pytest", test, "--sse-replay", str(file)])
+        raise Failure(f"{file} is of a test, which has the application: {again}", MISUSED)
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
     named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)

@@ -1,0 +1,86 @@
+"""`sse_explore` in somebody's own tests, and `--sse-replay`, which plays again what it found."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from ways_in import COMMAND, PLUGIN, ROOT
+
+from conformance.explore import Leave, Replay, Schedule, save_replay
+
+pytest_plugins = "pytester"
+
+TEST = """
+from conformance.races.orphaned_producer import Racy, Twin
+
+def test_of_mine(sse_explore):
+    sse_explore(Twin, "sse-conformance.toml", schedules=5)
+    sse_explore(Racy, "sse-conformance.toml", schedules=40)
+
+def test_of_others(sse_explore):
+    sse_explore(Twin, "sse-conformance.toml", schedules=5)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _mine(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    pytester.makepyfile(test_mine=TEST)
+    races = Path(ROOT, "conformance", "races", "races.toml").read_text("utf-8")
+    (pytester.path / "sse-conformance.toml").write_text(races, "utf-8")
+
+
+def test_what_a_test_found_is_played_again_by_that_test(pytester: pytest.Pytester) -> None:
+    found = pytester.runpytest_subprocess(*PLUGIN, "--basetemp", "kept")
+    said = found.stdout.str()
+    found.assert_outcomes(failed=1, passed=1)
+    assert "this schedule breaks it:" in said
+    assert "resource.tasks-left" in said
+    again = re.search(r"again: pytest (.*)", said)
+    assert again is not None
+    arguments = shlex.split(again[1])
+    assert arguments[:2] == ["test_mine.py::test_of_mine", "--sse-replay"]
+
+    played = pytester.runpytest_subprocess(*PLUGIN, *arguments)
+    played.assert_outcomes(failed=1)
+    assert "the identical history" in played.stdout.str()
+
+    everything = pytester.runpytest_subprocess(*PLUGIN, *arguments[1:])
+    everything.assert_outcomes(failed=2)
+    assert "is of another test: select test_mine.py::test_of_mine" in everything.stdout.str()
+
+    by_command = pytester.run(*COMMAND, "replay", arguments[2])
+    assert by_command.ret == 2
+    assert "pytest test_mine.py::test_of_mine --sse-replay" in by_command.stderr.str()
+
+
+def kept(pytester: pytest.Pytester, subject: str) -> str:
+    """A file as it would have been kept, of the schedule that breaks it."""
+    leaves = Leave("a", "before-head")
+    save_replay(pytester.path / "kept.json", Replay(subject=subject, schedule=Schedule((leaves,))))
+    return "kept.json"
+
+
+def test_what_was_mended_passes(pytester: pytest.Pytester) -> None:
+    file = kept(pytester, "test test_mine.py::test_of_mine (call 2)")
+    broken = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_mine", "--sse-replay", file)
+    broken.assert_outcomes(failed=1, deselected=1)
+    assert "the history differs from the one that was found" in broken.stdout.str()
+    pytester.makepyfile(test_mine=TEST.replace("(Racy,", "(Twin,"))
+    mended = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_mine", "--sse-replay", file)
+    mended.assert_outcomes(passed=1, deselected=1)
+
+
+def test_what_the_command_found_can_be_played_by_a_test(pytester: pytest.Pytester) -> None:
+    file = kept(pytester, "conformance.races.orphaned_producer:Racy()")
+    pytester.makepyfile(test_mine=TEST.replace("Twin,", "Racy,"))
+    played = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_others", "--sse-replay", file)
+    played.assert_outcomes(failed=1, deselected=1)
+    assert "this schedule breaks it:" in played.stdout.str()
+
+
+def test_a_file_that_is_none_is_told(pytester: pytest.Pytester) -> None:
+    played = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_others", "--sse-replay", "test_mine.py")
+    played.assert_outcomes(failed=1, deselected=1)
+    assert "not a replay file" in played.stdout.str()
