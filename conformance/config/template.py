@@ -54,7 +54,10 @@ def fill(template: str, names: Mapping[str, str]) -> str:
 
 def fill_path(template: str, names: Mapping[str, str]) -> str:
     """A path or URL with its placeholders replaced; values are percent-encoded (RFC 3986, section 2.1)."""
-    return fill(template, {name: quote(value, safe="") for name, value in names.items()})
+    used = set(placeholders(template))
+    return fill(
+        template, {name: quote(value, safe="") if name in used else "" for name, value in names.items()}
+    )
 
 
 def fill_header(template: str, names: Mapping[str, str]) -> str:

@@ -255,15 +255,16 @@ class Stage:
         self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
         return Answer(exchange, status, b"".join(parts), how, detail)
 
-    async def status(self) -> Answer | None:
-        """Ask for the work's state; None where `target.status` is not configured."""
+    async def status(self, names: Mapping[str, str] | None = None) -> Answer | None:
+        """Ask for the work's state; None where `target.status` is not configured. `names`: of which work, if not of
+        the one that was started last."""
         status = self.config.target.status
-        return (
-            None if status is None else await self.ask("status", "GET", status.path, headers=status.headers)
-        )
+        if status is None:
+            return None
+        return await self.ask("status", "GET", status.path, headers=status.headers, names=names)
 
-    async def cancel(self) -> Answer | None:
-        """Ask the server to stop the work; None where `target.cancel` is not configured."""
+    async def cancel(self, names: Mapping[str, str] | None = None) -> Answer | None:
+        """Ask the server to stop the work; None where `target.cancel` is not configured. `names` as for `status`."""
         cancel = self.config.target.cancel
         if cancel is None:
             return None
@@ -274,6 +275,7 @@ class Stage:
             headers=cancel.headers,
             json_body=cancel.json,
             body=cancel.body,
+            names=names,
         )
 
     async def sample(self, phase: Phase = "", *, cycles: int = 0) -> dict[str, float | None]:
@@ -335,11 +337,15 @@ class Stage:
 
     @property
     def credential_headers(self) -> tuple[str, ...]:
-        """The headers of the stream's request that carry credentials: `Authorization` and its like, and whatever
-        holds a secret of the configuration."""
+        """The headers of the stream's request that carry credentials."""
+        return self.credentials_in(self.config.target.stream.headers)
+
+    def credentials_in(self, headers: Mapping[str, str]) -> tuple[str, ...]:
+        """Those of these headers that carry credentials: `Authorization` and its like, and whatever holds a secret
+        of the configuration."""
         return tuple(
             name
-            for name, value in self.config.target.stream.headers.items()
+            for name, value in headers.items()
             if name.lower() in ALWAYS_SECRET or any(secret in value for secret in self.secrets)
         )
 

@@ -7,6 +7,7 @@ from conformance.rules import (
     resource,
     resource_crowd,
     resume,
+    security,
     shutdown,
     shutdown_streams,
     timeliness,
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     *resume.RULES,
     *resource.RULES,
     *resource_crowd.RULES,
+    *security.RULES,
     *shutdown.RULES,
     *shutdown_streams.STREAM_RULES,
 )

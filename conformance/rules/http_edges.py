@@ -110,16 +110,16 @@ def auth(history: History) -> Judgement:
         return no_answer(history)
     return settle(
         (
-            Finding(message, (_what_came(stream, "401 or 403, and no event"),))
+            Finding(message, (what_came(stream, "401 or 403, and no event"),))
             for stream in heads
-            if (message := _let_in(stream))
+            if (message := let_in(stream))
         ),
         len(heads),
         "requests without credentials",
     )
 
 
-def _let_in(stream: Exchange) -> str:
+def let_in(stream: Exchange) -> str:
     """How a request without credentials was not refused; "" where it was."""
     assert stream.head is not None
     status = status_of(stream)
@@ -163,7 +163,7 @@ def unknown_stream(history: History) -> Judgement:
         return inconclusive("answered 200 and events; without dialect.failure nobody can tell what they say")
     return settle(
         (
-            Finding(message, (_what_came(stream, "404 or 410"),))
+            Finding(message, (what_came(stream, "404 or 410"),))
             for stream in heads
             if (message := _served(stream))
         ),
@@ -194,7 +194,8 @@ def _served(stream: Exchange) -> str:
     return f"{asked} 200 and a stream that says nothing"
 
 
-def _what_came(stream: Exchange, expected: str) -> Evidence:
+def what_came(stream: Exchange, expected: str) -> Evidence:
+    """The answer to a request as evidence."""
     assert stream.head is not None
     return evidence_at(
         stream.head.time,

@@ -1,7 +1,7 @@
 """The catalogue of scenarios: ways to drive a target."""
 
 from conformance.drive.scenario import Scenario
-from conformance.scenarios import crowd, cuts, links, plain, requests, shutdown
+from conformance.scenarios import crowd, cuts, hostile, links, plain, requests, shutdown
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,
@@ -23,6 +23,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     requests.without_credentials,
     requests.unknown_stream,
     requests.other_origin,
+    hostile.wrong_credentials,
+    hostile.hostile_input,
     crowd.crowd,
     cuts.restart,
     shutdown.shutdown,

@@ -1,6 +1,6 @@
 """Servers that are wrong on purpose: for each rule one that breaks it."""
 
-from conformance.specimens import completion, crowd, http, order, resume, shutdown, timeliness, wire
+from conformance.specimens import completion, crowd, http, order, resume, security, shutdown, timeliness, wire
 from conformance.specimens.specimen import REFERENCE, Specimen, examine
 
 SPECIMENS: tuple[Specimen, ...] = (
@@ -11,6 +11,7 @@ SPECIMENS: tuple[Specimen, ...] = (
     *completion.SPECIMENS,
     *resume.SPECIMENS,
     *crowd.SPECIMENS,
+    *security.SPECIMENS,
     *shutdown.SPECIMENS,
 )
 

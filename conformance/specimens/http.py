@@ -11,7 +11,8 @@ from conformance.reference.app import App, HeaderList, Request, Responder, Wrapp
 from conformance.reference.service import ServiceOptions
 from conformance.specimens.specimen import Specimen, Wrap
 
-_TOKEN = "token-of-the-specimen"
+TOKEN = "token-of-the-specimen"
+"""What guarded specimens want to see."""
 
 
 class Answering(WrappedResponder):
@@ -167,15 +168,16 @@ def _unguarded(app: App) -> App:
     async def handle(request: Request, respond: Responder) -> None:
         if request.path.endswith("/events"):
             others = tuple(pair for pair in request.headers if pair[0] != "authorization")
-            headers = (*others, ("authorization", f"Bearer {_TOKEN}"))
+            headers = (*others, ("authorization", f"Bearer {TOKEN}"))
             request = msgspec.structs.replace(request, headers=headers)
         await app(request, respond)
 
     return handle
 
 
-def _with_token(config: Config) -> Config:
-    credentials = {"Authorization": f"Bearer {_TOKEN}"}
+def with_token(config: Config) -> Config:
+    """The configuration of a guarded specimen."""
+    credentials = {"Authorization": f"Bearer {TOKEN}"}
     target = config.target
     start, stream, status, cancel = (
         each and msgspec.structs.replace(each, headers=credentials)
@@ -190,8 +192,8 @@ GUARDED = Specimen(
     "Correct: the reference with a token.",
     (),
     "without-credentials",
-    options=ServiceOptions(token=_TOKEN),
-    configure=_with_token,
+    options=ServiceOptions(token=TOKEN),
+    configure=with_token,
 )
 
 
@@ -329,8 +331,8 @@ SPECIMENS = (
         ("http.auth",),
         "without-credentials",
         _unguarded,
-        options=ServiceOptions(token=_TOKEN),
-        configure=_with_token,
+        options=ServiceOptions(token=TOKEN),
+        configure=with_token,
     ),
     Specimen(
         "any-stream",
