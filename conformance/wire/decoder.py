@@ -2,19 +2,23 @@
 
 Source: WHATWG HTML, section 9.2.5 "Parsing an event stream"; what lines mean is in `interpreter`.
 
-Two paths give the same items. The general path goes line by line and knows everything. The fast path takes
-plain events by a pattern; it is taken for whole blocks of valid UTF-8 with one kind of line ending. So that a
-block can be whole, its first lines may wait for the chunk with its end, if they say nothing before that.
+All paths give the same items. The general path goes line by line and knows everything. The fast path takes
+plain events many at a time; it is taken for whole blocks of valid UTF-8 with one kind of line ending. So that a
+block can be whole, its first lines may wait for the chunk with its end, if they say nothing before that. A data
+line that is longer than chunks are has a path of its own, in `long_line`.
 """
 
 from conformance.wire.event import Defect, Event, Item
 from conformance.wire.interpreter import Interpreter
+from conformance.wire.long_line import LongLine
 from conformance.wire.plain import (
     CRLF,
     LF,
+    Layout,
     Shape,
     alike_events,
     data_events,
+    find_layout,
     is_quiet,
     is_uniform,
     join,
@@ -31,6 +35,7 @@ DEFAULT_LIMIT = 16 * 2**20
 _STEP = 64 * 2**10  # a chunk is decoded in steps of this size: lists of lines stay small
 _ONE = 4 * 2**10  # a chunk up to this size may be a single event; so much of a block may wait for its end
 _UNLIKE = 8  # so many times it is not tried that blocks are alike, after they were not: most streams stay so
+_COLON = ord(":")
 _ENDINGS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 
 
@@ -65,8 +70,10 @@ class Decoder:
         self._cr_at: int | None = None  # a CR that ended the last chunk: alone, or half of a CRLF?
         self._ending: bytes | None = None  # the stream's kind of line ending; b"" once mixing was reported
         self._closed = False
-        self._unlike = 0  # times that are left of _UNLIKE
         self._calm: Shape | None = None  # set between blocks: single events may be taken at once
+        self._layout: Layout | None = None  # of the last blocks, if they were alike
+        self._unlike = 0  # times that are left of _UNLIKE
+        self._long: LongLine | None = None  # then nothing is pending
 
     @property
     def last_event_id(self) -> str:
@@ -81,24 +88,28 @@ class Decoder:
     @property
     def offset(self) -> int:
         """Bytes consumed. After a stop: up to the byte that broke the limit."""
-        return self._at + len(self._pending)
+        return self._at + len(self._pending) + (0 if self._long is None else self._long.size)
 
     def feed(self, data: bytes) -> list[Item]:
         """Takes the next bytes of the stream and gives the items that they complete."""
-        if self._calm is not None and len(data) <= self._one:
-            event = one_event(data, self._calm, self._at, self._interpreter.last_event_id)
-            if event is not None:
-                if event.id is not None:
-                    self._interpreter.last_event_id = event.id
-                self._at += len(data)
-                return [event]
-            comment = one_comment(data, self._calm, self._at)
-            if comment is not None:
-                self._at += len(data)
-                return [comment]
+        shape = self._calm
+        if shape is not None and 0 < len(data) <= self._one:
+            if data[0] == _COLON:
+                comment = one_comment(data, shape, self._at)
+                if comment is not None:
+                    self._at += len(data)
+                    return [comment]
+            else:
+                event = one_event(data, shape, self._at, self._interpreter.last_event_id)
+                if event is not None:
+                    self._at += len(data)
+                    self._interpreter.last_event_id = event.last_event_id
+                    return [event]
         if self._closed:
             raise ValueError("the decoder was fed after close(): a new stream needs a new Decoder")
         items: list[Item] = []
+        if self._long is not None:
+            data = self._feed_long(self._long, data, items)
         for at in range(0, len(data), _STEP):
             if self.stopped:
                 break
@@ -108,7 +119,9 @@ class Decoder:
 
     def _find_calm(self) -> Shape | None:
         """The shape that the next block is likely to have; None if anything but a new block may come."""
-        if self._pending or self._cr_at is not None or self._interpreter.block_at is not None or self.stopped:
+        if self._pending or self._long is not None or self._cr_at is not None or self.stopped:
+            return None
+        if self._interpreter.block_at is not None:
             return None
         return LF if self._ending == b"\n" else CRLF if self._ending == b"\r\n" else None
 
@@ -118,6 +131,8 @@ class Decoder:
         if not self._closed and not self.stopped:
             self._settle_cr(b"\r", items)
             self._wait_no_more(items)
+            if self._long is not None:
+                self._pending, self._long = self._long.line(), None
             if len(self._pending) > self._limit:  # the beginnings of a byte order mark, held back so far
                 self._stop_at_line(self._pending, self._at, items)
             else:
@@ -128,26 +143,91 @@ class Decoder:
         self._calm = None
         return items
 
+    def _feed_long(self, long: LongLine, data: bytes, items: list[Item]) -> bytes:
+        """Takes the bytes that belong to a long line; gives those that are still to be taken."""
+        if long.size + len(data) <= self._limit:
+            if long.extend(data):
+                return b""
+            found = long.event(data, self._at, self._interpreter.last_event_id)
+            if found is not None and self._ending in (None, found[1].ending):
+                event, shape = found
+                items.append(event)
+                taken = event.end + shape.late - self._at - long.size
+                self._at, self._ending, self._long = event.end + shape.late, shape.ending, None
+                return data[taken:]
+        self._pending, self._long = long.line(), None
+        return data
+
     def _feed(self, data: bytes, items: list[Item]) -> None:
         if not self._begun or self._cr_at is not None:
             data = self._begin(data, items)
-            if not data:
+        shape = CRLF if self._ending == b"\r\n" or (self._ending is None and b"\r\n" in data) else LF
+        if self._interpreter.block_at is not None:
+            data = self._finish_block(data, shape, items)
+            if self.stopped:
                 return
+        after_blocks = False
+        if self._interpreter.block_at is None and len(self._pending) <= _STEP:
+            blank = data.rfind(shape.blank)
+            if blank >= 0:
+                end = blank + len(shape.blank)
+                blocks, data = data[:end], data[end:]
+                if self._pending:
+                    blocks = b"".join((self._pending, blocks))
+                    self._pending = bytearray()
+                    self._waiting = 0
+                if not self._take_blocks(blocks, shape, items):
+                    self._take_lines(blocks, items)
+                after_blocks = True
+        if not data or self.stopped:
+            return
+        if 10 in data or 13 in data:  # LF or CR; faster than to look for bytes
+            self._feed_lines(data, shape, after_blocks, items)
+        else:
+            self._keep(data, items)
+
+    def _finish_block(self, data: bytes, shape: Shape, items: list[Item]) -> bytes:
+        """Takes the lines of a block that has begun, up to its end; gives the bytes after it."""
+        if not self._pending and data.startswith(shape.ending):
+            end = len(shape.ending)
+        else:
+            blank = data.find(shape.blank)
+            if blank < 0:
+                return data
+            end = blank + len(shape.blank)
+        self._feed_lines(data[:end], shape, False, items)
+        return data[end:]
+
+    def _feed_lines(self, data: bytes, shape: Shape, after_blocks: bool, items: list[Item]) -> None:
+        """Takes the lines in `data`, which may begin inside of one, and keeps what follows the last of them."""
         whole, rest = data, b""
         if not data.endswith(b"\n"):
             end = data.rfind(b"\n") + 1
-            if 13 in data:  # a CR; far faster than to look for b"\r"
+            if 13 in data:
                 end = max(end, data.rfind(b"\r") + 1)
             whole, rest = data[:end], data[end:]
         if whole:
-            self._take(self._join_pending(whole, items) if self._pending else whole, items)
+            lines = self._join_pending(whole, items) if self._pending else whole
+            # only after blocks: a line waits once at most, and what its ending may break was said
+            if after_blocks and len(lines) <= self._one and is_quiet(lines, shape):
+                self._pending += lines
+                self._waiting = len(lines)
+            elif not self.stopped:
+                self._waiting = 0
+                self._take_lines(lines, items)
         if rest and not self.stopped:
             self._settle_cr(b"\r", items)
-            self._pending += rest
-            if self._waiting and len(self._pending) > self._one:
-                self._wait_no_more(items)
-            if len(self._pending) > self._limit:
-                self._stop_at_line(self._pending, self._at, items)
+            self._keep(rest, items)
+
+    def _keep(self, rest: bytes, items: list[Item]) -> None:
+        """Keeps the bytes of a line that has no end yet."""
+        self._pending += rest
+        if self._waiting and len(self._pending) > self._one:
+            self._wait_no_more(items)
+        if len(self._pending) > self._limit:
+            self._stop_at_line(self._pending, self._at, items)
+        elif not self._waiting and self._interpreter.block_at is None and LongLine.suits(self._pending):
+            self._long, self._pending = LongLine(self._pending), bytearray()
 
     def _begin(self, data: bytes, items: list[Item]) -> bytes:
         """Settles what the last chunk left open; gives the bytes that are still to be taken."""
@@ -193,36 +273,6 @@ class Decoder:
         self._take_line(joined, ending, last + len(lines), items)
         return lines
 
-    def _take(self, lines: bytes, items: list[Item]) -> None:
-        """Takes whole lines: plain blocks by the fast path, if they can be, the rest by the general path."""
-        self._waiting = 0
-        shape = CRLF if self._ending == b"\r\n" or lines.endswith(b"\r\n") else LF
-        if self._interpreter.block_at is not None:
-            if lines.startswith(shape.ending):
-                end = len(shape.ending)
-            else:
-                blank = lines.find(shape.blank)
-                end = len(lines) if blank < 0 else blank + len(shape.blank)
-            self._take_lines(lines[:end], items)
-            lines = lines[end:]
-        if self.stopped or not lines:
-            return
-        blocks, rest = lines, b""
-        if not lines.endswith(shape.blank):
-            blank = lines.rfind(shape.blank)
-            end = 0 if blank < 0 else blank + len(shape.blank)
-            blocks, rest = lines[:end], lines[end:]
-        if blocks and not self._take_blocks(blocks, shape, items):
-            self._take_lines(blocks, items)
-        if not rest or self.stopped:
-            return
-        # only after blocks: a line waits once at most, and what its ending may break was said
-        if blocks and len(rest) <= self._one and is_quiet(rest, shape):
-            self._pending += rest
-            self._waiting = len(rest)
-        else:
-            self._take_lines(rest, items)
-
     def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
         """The fast path, for whole blocks. False, and nothing taken: they need the general path."""
         if len(blocks) > self._limit or (self._ending or shape.ending) != shape.ending:
@@ -233,17 +283,13 @@ class Decoder:
             return False
         if "\ufeff" in text:
             return False
-        last_event_id = self._interpreter.last_event_id
-        events = data_events(text, blocks, shape, self._at, last_event_id)
-        if events is None and self._unlike > 0:
-            self._unlike -= 1
-        elif events is None:
-            events = alike_events(text, blocks, shape, self._at, last_event_id)
-            self._unlike = _UNLIKE if events is None else 0
+        events = data_events(text, blocks, shape, self._at, self._interpreter.last_event_id)
         if events is None and ("\0" in text or not is_uniform(text, shape)):
             return False
         if self._ending is None:
             self._ending = shape.ending
+        if events is None:
+            events = self._alike_events(text, blocks, shape)
         if events is None:
             self._take_each(text, shape, items)
         else:
@@ -251,6 +297,18 @@ class Decoder:
             self._at += len(blocks)
             self._interpreter.last_event_id = events[-1].last_event_id
         return True
+
+    def _alike_events(self, text: str, blocks: bytes, shape: Shape) -> list[Event] | None:
+        """The events of blocks that all have the layout of those before, or else of the first of them."""
+        if self._layout is None and self._unlike > 0:
+            self._unlike -= 1
+            return None
+        layout = self._layout or find_layout(text, shape)
+        events = None
+        if layout is not None:
+            events = alike_events(text, blocks, shape, layout, self._at, self._interpreter.last_event_id)
+        self._layout, self._unlike = (None, _UNLIKE) if events is None else (layout, 0)
+        return events
 
     def _take_each(self, text: str, shape: Shape, items: list[Item]) -> None:
         """The fast path for blocks that differ: one by one, and those that are not plain line by line."""

@@ -5,10 +5,11 @@ not look so is left to the general path, right or wrong.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate, permutations, repeat
+from itertools import permutations
+from operator import itemgetter
 
 from conformance.wire.event import Comment, Event
 
@@ -16,6 +17,8 @@ _LAYOUTS = frozenset(
     names for count in (1, 2, 3) for names in permutations(("id", "event", "data"), count) if "data" in names
 )
 """The fields of blocks that are taken many at a time, in their order."""
+
+_D = ord("d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,6 @@ class Shape:
 
     ending: bytes
     blank: bytes
-    tail: int  # where the blank begins, from the end of a block
     between: str  # from the data of a block that is one data line to that of the next
     late: int  # bytes of an ending after the one that ends the line
     block: re.Pattern[str]
@@ -49,10 +51,9 @@ def _shape(ending: str) -> Shape:
         f"data: ?+({value}(?:{ending}data:{value})*+){ending}{ending}"
     )
     blank = 2 * ending
-    between = blank + "data: "
-    quiet = re.compile(f"(?:(?:data|event|id):[^\r\n\0]*+{ending})*".encode())
+    quiet = re.compile(f"(?:(?:data|event|id):[^\\r\\n\\0]*+{ending})*".encode())
     return Shape(
-        ending.encode(), blank.encode(), -len(blank), between, len(ending) - 1, block, f"{ending}data:", quiet
+        ending.encode(), blank.encode(), f"{blank}data: ", len(ending) - 1, block, f"{ending}data:", quiet
     )
 
 
@@ -79,14 +80,14 @@ def is_quiet(lines: bytes, shape: Shape) -> bool:
 
 def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Event | None:
     """The event of a chunk that is one plain block, as servers send them that flush each event."""
-    if chunk[shape.tail :] != shape.blank:
-        return None
     end = start + len(chunk) - shape.late
     try:
-        if chunk[:6] == b"data: ":
-            data = chunk[6 : shape.tail].decode()
-            if "\n" not in data and "\r" not in data and "\ufeff" not in data:
-                return Event("message", data, last_event_id, None, start, end)
+        if chunk[0] == _D:
+            value = chunk.removeprefix(b"data: ").removesuffix(shape.blank)
+            if len(chunk) - len(value) == len("data: ") + len(shape.blank):
+                data = value.decode()
+                if "\n" not in data and "\r" not in data and "\ufeff" not in data:
+                    return Event("message", data, last_event_id, None, start, end)
         text = chunk.decode()
     except UnicodeDecodeError:
         return None
@@ -104,85 +105,111 @@ def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Eve
 
 def one_comment(chunk: bytes, shape: Shape, start: int) -> Comment | None:
     """The comment of a chunk that is one comment, as heartbeats are; an empty line may be after it."""
-    ending = shape.blank if chunk.endswith(shape.blank) else shape.ending
-    if chunk[:1] != b":" or not chunk.endswith(ending):
-        return None
+    line = chunk.removesuffix(shape.blank)
+    if len(line) == len(chunk):
+        line = chunk.removesuffix(shape.ending)
+        if len(line) == len(chunk):
+            return None
     try:
-        text = chunk[1 : -len(ending)].decode()
+        text = line[1:].decode()
     except UnicodeDecodeError:
         return None
-    if "\n" in text or "\r" in text or "\ufeff" in text:
+    # one call for the three that are looked for: none of them is printable
+    if not text.isprintable() and ("\n" in text or "\r" in text or "\ufeff" in text):
         return None
-    return Comment(text, start, start + len(chunk) - len(ending) + 1)
+    return Comment(text, start, start + len(line) + 1)
 
 
 def data_events(text: str, blocks: bytes, shape: Shape, start: int, last_event_id: str) -> list[Event] | None:
     """The events of whole blocks, if each is one "data: " line; None otherwise.
 
-    `text` is what `blocks` decodes to, without a byte order mark; `start` is where they begin. Takes no step
-    of Python per event but the simplest: parts are found in C, and checked to be all of the text.
+    `text` is what `blocks` decodes to, without a byte order mark; `start` is where they begin. Data is found
+    in C, as what is between two "data: ", and checked to be one line.
     """
     if not text.startswith("data: "):
         return None
-    parts = text[6 : shape.tail].split(shape.between)
-    joined = "".join(parts)  # to look for line endings once, not in each
-    if "\n" in joined or "\r" in joined:
-        return None
-    around = len("data: ") + len(shape.blank)
+    parts = text.split(shape.between)
+    parts[0] = parts[0][len("data: ") :]
+    parts[-1] = parts[-1][: -len(shape.blank)]
+    at, around, late = start, len("data: ") + len(shape.blank), shape.late
     if text.isascii():
-        sizes = [len(part) + around for part in parts]
-    else:
-        sizes = [len(part) + around for part in blocks[6 : shape.tail].split(shape.between.encode())]
-    return _events(repeat("message"), parts, repeat(last_event_id), repeat(None), sizes, start, shape)
+        joined = "".join(parts)  # to look for line endings once, not in each
+        if "\n" in joined or "\r" in joined:
+            return None
+        return [
+            Event("message", data, last_event_id, None, at, (at := at + len(data) + around) - late)
+            for data in parts
+        ]
+    raw = blocks.split(shape.between.encode())
+    raw[0] = raw[0][len("data: ") :]
+    raw[-1] = raw[-1][: -len(shape.blank)]
+    together = b"".join(raw)
+    if 10 in together or 13 in together:
+        return None
+    return [
+        Event("message", data, last_event_id, None, at, (at := at + len(found) + around) - late)
+        for data, found in zip(parts, raw, strict=False)  # as many: cut at the same places
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Blocks that have the same fields in the same order, each once."""
+
+    pattern: re.Pattern[str]
+    order: Callable[[tuple[str, ...]], tuple[str, str, str, str]] | None
+    """Makes of a match's groups the block, the id, the event type and the data; None if they are just these."""
+    has_id: bool
+
+
+@cache  # of 30
+def _layout(names: tuple[str, ...], ending: str) -> Layout:
+    value = _value(ending)
+    absent = [name for name in ("id", "event") if name not in names]
+    groups = ["block", *absent, *names]
+    lines = [f"{name}: ?+({value}*+){ending}" for name in names]
+    # fields that are not there are empty groups; without the ^ a search would begin anew inside of lines:
+    # quadratic time
+    pattern = re.compile(f"^({'()' * len(absent)}{''.join(lines)}{ending})", re.MULTILINE)
+    wanted = ["block", "id", "event", "data"]
+    order = None if groups == wanted else itemgetter(*map(groups.index, wanted))
+    return Layout(pattern, order, "id" in names)
+
+
+def find_layout(text: str, shape: Shape) -> Layout | None:
+    """The layout of the first of whole blocks, if such blocks are taken many at a time."""
+    ending = shape.ending.decode()
+    lines = text[: text.index(2 * ending)].split(ending)
+    names = tuple([line.partition(":")[0] for line in lines])
+    return _layout(names, ending) if names in _LAYOUTS else None
 
 
 def alike_events(
-    text: str, blocks: bytes, shape: Shape, start: int, last_event_id: str
+    text: str, blocks: bytes, shape: Shape, layout: Layout, start: int, last_event_id: str
 ) -> list[Event] | None:
-    """The same for blocks that have the same fields in the same order. Where they have not, it takes longer."""
-    ending = shape.ending.decode()
-    first = text[: text.index(2 * ending)]
-    names = tuple([line.partition(":")[0] for line in first.split(ending)])
-    if names not in _LAYOUTS or "\0" in text:
-        return None
-    found = _layout(names, ending).findall(text)
-    if not found:
-        return None
-    column: dict[str, tuple[str, ...]] = dict(zip(("block", *names), zip(*found, strict=True), strict=True))
-    sizes = list(map(len, column["block"]))
-    if sum(sizes) != len(text) or not is_uniform(text, shape):
-        return None
-    if not text.isascii():
-        sizes = [len(block) + len(shape.blank) for block in blocks.split(shape.blank)[:-1]]
-    types, ids = column.get("event", repeat("message")), column.get("id")
-    if ids is None:
-        return _events(types, column["data"], repeat(last_event_id), repeat(None), sizes, start, shape)
-    return _events(types, column["data"], ids, ids, sizes, start, shape)
+    """The events of whole blocks, if all have this layout; None otherwise.
 
-
-def _events(
-    types: Iterable[str],
-    data: Iterable[str],
-    last_event_ids: Iterable[str],
-    ids: Iterable[str | None],
-    sizes: list[int],
-    start: int,
-    shape: Shape,
-) -> list[Event]:
-    starts = list(accumulate(sizes, initial=start))
-    ends = [after - shape.late for after in starts[1:]] if shape.late else starts[1:]
-    return list(map(Event, types, data, last_event_ids, ids, starts, ends))
-
-
-@cache  # of 22 patterns
-def _layout(names: tuple[str, ...], ending: str) -> re.Pattern[str]:
-    """Matches a block of these fields, the event type not empty. Its groups are the block, then the values.
-
-    Without the ^ a search would begin anew inside of lines: quadratic time.
+    As in `data_events`; besides, all lines end as the shape says, and no character is U+0000.
     """
-    value = _value(ending)
-    lines = [f"{name}: ?+({value}{'++' if name == 'event' else '*+'}){ending}" for name in names]
-    return re.compile(f"^({''.join(lines)}{ending})", re.MULTILINE)
+    found = layout.pattern.findall(text)
+    rows: Iterable[tuple[str | bytes, str, str, str]] = found
+    if layout.order is not None:
+        rows = map(layout.order, found)
+    at, after, late = start, 0, shape.late
+    if not text.isascii():  # then what is counted are the blocks' bytes
+        rows = [(block, *row[1:]) for block, row in zip(blocks.split(shape.blank), rows, strict=False)]
+        after = len(shape.blank)
+    if layout.has_id:
+        events = [
+            Event(type_ or "message", data, id_, id_, at, (at := at + len(block) + after) - late)
+            for block, id_, type_, data in rows
+        ]
+    else:
+        events = [
+            Event(type_ or "message", data, last_event_id, None, at, (at := at + len(block) + after) - late)
+            for block, _, type_, data in rows
+        ]
+    return events if sum([len(groups[0]) for groups in found]) == len(text) else None
 
 
 def join(data: str, shape: Shape) -> str:

@@ -76,6 +76,28 @@ def test_an_event_over_the_limit_does_not_wait_for_its_end() -> None:
     assert [item.defect for item in violations(items)] == [Defect.TOO_LARGE]
 
 
+def test_nothing_is_taken_after_a_stop_in_the_same_chunk() -> None:
+    decoder = Decoder(limit=20)
+    chunks = [b"data: 1\ndata: 234567\n", b"data: 89012345678\n\ndata: z\n\n"]
+    items = [item for chunk in chunks for item in decoder.feed(chunk)]
+    assert [item.defect for item in violations(items)] == [Defect.TOO_LARGE]
+    assert len(items) == 1
+    assert decoder.offset == len(b"".join(chunks)) - len(b"\ndata: z\n\n")
+
+
+@pytest.mark.parametrize("size", [100, 4096, 5000])
+def test_the_limit_holds_for_a_long_line(size: int) -> None:
+    exact, over = (b"data: " + b"x" * count + b"\n\n" for count in (LIMIT - 6, LIMIT - 5))
+    decoder = Decoder(limit=LIMIT)
+    items = [item for chunk in pieces(exact + over + exact, size) for item in decoder.feed(chunk)]
+    assert [type(item) for item in items] == [Event, Violation]
+    assert isinstance(items[1], Violation)
+    assert items[1].defect is Defect.TOO_LARGE
+    assert items[1].offset == len(exact)
+    assert items[1].excerpt == over[:64]
+    assert decoder.offset == len(exact) + LIMIT + 1
+
+
 def test_lines_that_wait_are_not_counted_as_one() -> None:
     decoder = Decoder(limit=20)
     chunks = [b"data: 1\n\nid: 123456\ndata: 7", b"89012", b"\n\n"]
@@ -202,6 +224,7 @@ def decode(chunks: list[bytes]) -> int:
     [
         (lambda n: b"data: " + b"x" * 20 * n + b"\n\n", 256),
         (lambda n: b"data: " + b"x" * n + b"\n\n", 1),
+        (lambda n: b"data: " + b"x" * 100 * n + b"\n\n", 64),
         (lambda n: b"data: \xff" + b"x" * n + b"\n\n", 64),
         (lambda n: b"data: x\n" * (n // 4) + b"\n", 64),
         (lambda n: b"data: x\n" * n + b"foo\n\n", 2**20),  # what the fast path's pattern gives up on, late
@@ -217,6 +240,7 @@ def decode(chunks: list[bytes]) -> int:
     ids=[
         "long line",
         "bytes",
+        "very long line",
         "not UTF-8",
         "data lines",
         "odd end",

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
+from unittest.mock import patch
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +18,9 @@ from conformance.wire import (
     Item,
     Reconnection,
     Violation,
+    long_line,
 )
+from conformance.wire.plain import Shape
 
 BOM = b"\xef\xbb\xbf"
 
@@ -256,6 +259,7 @@ def after_a_first_event(*chunks: bytes) -> tuple[bytes, list[bytes]]:
 @example(after_a_first_event(b"id: 1\0\ndata: b\n\n"))
 @example(after_a_first_event(b"data: b\r\rdata: c", b"\n\n"))
 @example(after_a_first_event("data: {}\n\n".format("é" * 5000).encode()))
+@example(after_a_first_event("data: é\n\ndata: é\rb\n\n".encode()))
 @example(after_a_first_event(b": ping\n\n", b": pong\n", b":\n\n", b":\r\n\r\n"))
 @example(after_a_first_event(b": a\n: b\n\n"))
 @example(after_a_first_event(b": a\rb\n\n"))
@@ -268,6 +272,10 @@ def after_a_first_event(*chunks: bytes) -> tuple[bytes, list[bytes]]:
 @example((b"data: a\r\n\r\ndata: b\r\n\r\n", [b"data: a\r\n\r\ndata: b\r\n", b"\r", b"\n"]))
 @example(after_a_first_event(": {}\n:{}\n".format("é" * 5000, "€" * 5000).encode()))
 def test_agrees_with_the_standard_however_it_is_cut(cut: tuple[bytes, list[bytes]]) -> None:
+    assert_agrees(cut)
+
+
+def assert_agrees(cut: tuple[bytes, list[bytes]]) -> None:
     stream, chunks = cut
     items, decoder = run(chunks)
     said, last_event_id, reconnection_time = reference(stream)
@@ -276,6 +284,80 @@ def test_agrees_with_the_standard_however_it_is_cut(cut: tuple[bytes, list[bytes
     assert decoder.reconnection_time == reconnection_time
     assert decoder.offset == len(stream)
     assert not decoder.stopped
+
+
+@st.composite
+def long_lines(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """Streams with data lines that come in many chunks."""
+    chunk = st.sampled_from(
+        [
+            b"x",
+            b"abcde",
+            b"y" * 20,
+            b"\0",
+            b"\n",
+            b"\n\n",
+            b"\r",
+            b"\r\n",
+            b"\r\n\r\n",
+            "é".encode(),
+            b"\xff",
+            BOM,
+        ]
+    )
+    first = draw(st.sampled_from([b"", b"data: a\n\n", b"data: a\r\n\r\n", b"id: 1\n", b"data: a\n", BOM]))
+    chunks = [first] if first else []
+    for _ in range(draw(st.integers(1, 3))):
+        ending = draw(st.sampled_from([b"\n", b"\r\n"]))
+        chunks += [
+            b"data: " + draw(st.sampled_from([b"", b"z", b"abcd"])),
+            *draw(st.lists(chunk, max_size=6)),
+        ]
+        chunks.append(
+            draw(st.sampled_from([b"", b"x", "é".encode()])) + draw(st.sampled_from([ending, 2 * ending]))
+        )
+        chunks[-1] += draw(st.sampled_from([b"", b"data: b\n\n", b"data: c\r\n\r\nid", b": d\n"]))
+    return b"".join(chunks), chunks
+
+
+@given(long_lines())
+@example((b"data: abcdefgh\n\ndata: z\n\n", [b"data: abc", b"def", b"gh\n\ndata: z", b"\n\n"]))
+@example((b"data: abcdef\r\n\r\n", [b"data: abc", b"def\r\n\r\n"]))
+@example((b"data: abcdef\r\n\r\n", [b"data: abc", b"def\r\n\r", b"\n"]))
+@example((b"data: abc\n\ndata: abcdef\r\n\r\n", [b"data: abc\n\n", b"data: abc", b"def\r\n\r\n"]))
+@example((b"data: abcdef", [b"data: abc", b"def"]))
+@example((b"data: abcx\ry\n\n", [b"data: abc", b"x\ry\n\n"]))
+@example(after_a_first_event(b"data: b\n\ndata: cd\nda", b"ta: e\n\n"))
+def test_a_long_line_is_a_line(cut: tuple[bytes, list[bytes]]) -> None:
+    with patch.object(long_line, "LONG", 8):
+        assert_agrees(cut)
+
+
+class LineByLine(Decoder):
+    """The decoder without its fast paths."""
+
+    def _find_calm(self) -> Shape | None:
+        return None
+
+    def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
+        return False
+
+
+@given(cut_streams() | long_lines(), st.integers(1, 60), st.integers(6, 20))
+def test_the_fast_paths_give_what_the_general_path_gives(
+    cut: tuple[bytes, list[bytes]], limit: int, long: int
+) -> None:
+    """Under any limit, messages and all. No line is long where `LONG` is above the limit."""
+    plain = LineByLine(limit=limit)
+    wanted = [item for chunk in cut[1] for item in plain.feed(chunk)] + plain.close()
+    with patch.object(long_line, "LONG", long):
+        items, decoder = run(cut[1], limit)
+    assert items == wanted
+    assert (decoder.offset, decoder.stopped, decoder.last_event_id) == (
+        plain.offset,
+        plain.stopped,
+        plain.last_event_id,
+    )
 
 
 @given(cut_streams())
