@@ -6,6 +6,7 @@ which the fault's moment comes. Names, as a plan says them:
 `events` (argument n): right after the n-th event.
 `mid-event` (argument n): in the middle of the event after the n-th.
 `completion`: right after the event that completes the work, as the dialect has it.
+`mid-head`: a few bytes into the head of the response.
 `request`: right after the head of the request; for faults of the upstream direction.
 """
 
@@ -101,6 +102,21 @@ class RequestTrigger:
         return None
 
 
+class HeadTrigger:
+    """Acts a few bytes into what the server answers, before any head can end."""
+
+    def __init__(self) -> None:
+        self._left = _INTO_THE_HEAD
+
+    def feed(self, data: bytes) -> int | None:
+        """The index in `data` a few bytes into the response, or None."""
+        if len(data) >= self._left:
+            return self._left
+        self._left -= len(data)
+        return None
+
+
+_INTO_THE_HEAD = 12  # bytes: "HTTP/1.1 200"; a status line has more (RFC 9112, section 4)
 _INTO_THE_EVENT = 5  # bytes: past the field's name, before anything dispatches
 _LINE_ENDS = (b"\n", b"\r")
 
@@ -122,6 +138,7 @@ def triggers(dialect: Dialect) -> dict[str, TriggerFactory]:
         "events": after_events,
         "mid-event": mid_event,
         "completion": at_completion,
+        "mid-head": lambda _: HeadTrigger(),
         "request": lambda _: RequestTrigger(),
     }
 

@@ -2,11 +2,13 @@
 
 from conformance.history.recorder import Recorder
 from conformance.history.records import (
+    ACTIVE,
     LOOKED_AFTER,
     NOT_STARTED_AGAIN,
     OWN_MEMORY,
     PORT_TAKEN,
     SIGNALLED,
+    SUBSCRIBERS,
     Began,
     Chunk,
     Concluded,
@@ -39,11 +41,13 @@ from conformance.history.view import (
 )
 
 __all__ = [
+    "ACTIVE",
     "LOOKED_AFTER",
     "NOT_STARTED_AGAIN",
     "OWN_MEMORY",
     "PORT_TAKEN",
     "SIGNALLED",
+    "SUBSCRIBERS",
     "Arrival",
     "Began",
     "Chunk",

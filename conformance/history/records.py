@@ -177,6 +177,12 @@ class Fired(_Record, frozen=True, tag="fired"):
 OWN_MEMORY = "harness.memory"
 """The gauge of the harness's own resident memory (bytes)."""
 
+SUBSCRIBERS = "subscribers"
+"""The gauge (`target.probe.gauges`) that counts subscribers, where the status does not."""
+
+ACTIVE = "active"
+"""The gauge that counts work that is under way, where there is no status."""
+
 Phase: TypeAlias = Literal["", "before", "during", "after"]
 
 
