@@ -32,6 +32,9 @@ def on_assumed_terms(histories: Mapping[str, History]) -> dict[str, History]:
 
 
 def _assumed(history: History) -> Terms | None:
+    dialect = history.terms.dialect
+    if dialect.completion is not None or dialect.preset is not None:
+        return None  # nothing is assumed where something is declared
     for whole in history.streams:
         stream = _start_of(whole)
         if stream.how in _READ_AS_A_WHOLE and stream.events and len(stream.arrivals) <= REMEMBERED:
@@ -75,8 +78,9 @@ def judge(
     """The cases of one history: every rule that is judged in its scenario. `file` is where the history is kept;
     `name` what the scenario is called in the results, where that is not its own name. `anywhere`: these rules hold
     in any scenario."""
+    faults = tuple(describe(fault) for fault in history.began.plan.faults)
     return [
-        _case(history, rule, _judged(history, rule), file, name or history.scenario)
+        _case(history, rule, _judged(history, rule), file, name or history.scenario, faults)
         for rule in rules
         if anywhere or history.scenario in rule.scenarios
     ]
@@ -106,13 +110,20 @@ def _judged(history: History, rule: Rule) -> Judgement | str:
         return f"the rule failed, which is a bug: {described(error)}"
 
 
-def _case(history: History, rule: Rule, judgement: Judgement | str, file: str | None, name: str) -> Case:
+def _case(
+    history: History,
+    rule: Rule,
+    judgement: Judgement | str,
+    file: str | None,
+    name: str,
+    faults: tuple[str, ...],
+) -> Case:
     return Case(
         id=f"{name}/{rule.name}",
         rule=rule.name,
         level=rule.level,
         scenario=name,
-        faults=tuple(describe(fault) for fault in history.began.plan.faults),
+        faults=faults,
         verdict=Verdict.ERROR if isinstance(judgement, str) else judgement.at(rule.level),
         reason=judgement if isinstance(judgement, str) else judgement.reason,
         findings=() if isinstance(judgement, str) else judgement.findings,

@@ -5,6 +5,7 @@ server sent must answer "absent" rather than raise.
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -23,12 +24,16 @@ ABSENT: Final = msgspec.UNSET
 _INDEX = re.compile(r"(0|[1-9][0-9]{0,17})\Z", re.ASCII)
 
 
+@lru_cache(maxsize=256)
+def _names(pointer: str) -> tuple[str, ...]:
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+
+
 def resolve(value: Any, pointer: str) -> Any:
     """What `pointer` leads to inside `value`, or `ABSENT`. Source: RFC 6901, section 4."""
     if pointer == "":
         return value
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
+    for name in _names(pointer):
         if isinstance(value, dict) and name in value:
             value = value[name]
         elif isinstance(value, list) and _INDEX.match(name) and int(name) < len(value):

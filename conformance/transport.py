@@ -8,6 +8,7 @@ and the name that TLS verifies stay the server's own, so a proxy in between need
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import httpcore
@@ -20,6 +21,7 @@ Route: TypeAlias = Callable[[str, int], Address]
 Connected: TypeAlias = Callable[[Connection], None]
 
 
+@lru_cache(maxsize=256)
 def address_of(origin: str) -> Address:
     """Host and port of an origin, as a `Route` is asked for them."""
     url = httpx.URL(origin)

@@ -151,9 +151,13 @@ class Link:
         """When `advance` has something to do by itself, or None."""
         if self.over:
             return None
-        return min(
-            (due for pipe in self._pipes.values() for t in pipe if (due := t.due()) is not None), default=None
-        )
+        earliest: float | None = None
+        for pipe in self._pipes.values():
+            for toxic in pipe:
+                due = toxic.due()
+                if due is not None and (earliest is None or due < earliest):
+                    earliest = due
+        return earliest
 
     def backlog(self, direction: Direction) -> int:
         """Bytes that wait inside."""

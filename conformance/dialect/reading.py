@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeAlias
 
 import msgspec
@@ -20,6 +21,7 @@ Number: TypeAlias = int | float
 
 _MILLISECONDS_FROM: Final = 1e11  # as seconds: the year 5138; as milliseconds: 1973
 _TIMESTAMP_END: Final = 1e14  # as milliseconds: the year 5138
+_SHORT: Final = 1024  # characters
 _DIGITS: Final = 18  # an id of more digits is a name, not a number
 
 
@@ -46,11 +48,15 @@ def parse(item: Item) -> Parsed:
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value that `text` is, or `pointer.ABSENT`.
+    """The JSON value that `text` is, or `pointer.ABSENT`. Nobody changes it: the same text has the same value.
 
     NaN and Infinity are no JSON. Escaped lone surrogates are (RFC 8259, section 8.2): a producer that cuts
     text between UTF-16 units sends them; each is read as a question mark.
     """
+    return _parsed_short(text) if len(text) <= _SHORT else _parsed(text)
+
+
+def _parsed(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
@@ -61,6 +67,11 @@ def parse_json(text: str) -> Any:
         return msgspec.json.decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):  # msgspec.DecodeError is a ValueError
         return ABSENT
+
+
+_parsed_short = lru_cache(maxsize=1024)(
+    _parsed
+)  # every subscriber gets the same events, and so does every rule
 
 
 def _reject(constant: str) -> NoReturn:
@@ -93,7 +104,10 @@ def _same(value: Any, expected: Scalar) -> bool:
 
 def any_matches(matchers: Iterable[Matcher] | None, parsed: Parsed) -> bool:
     """Whether one of `matchers` tells this item; None: there are none."""
-    return any(matches(matcher, parsed) for matcher in matchers or ())
+    for matcher in matchers or ():  # noqa: SIM110  (asked for every item, and a generator costs more than it)
+        if matches(matcher, parsed):
+            return True
+    return False
 
 
 def classify(dialect: Dialect, parsed: Parsed) -> Role | None:

@@ -4,8 +4,8 @@ A scenario makes one connection for each request and takes what comes as it come
 HTTP does not need: TLS, userinfo in the URL, and where a redirect leads. What is raised is httpx's.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -106,17 +106,17 @@ class _Line(Reply):
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
 
     async def send(self, request: httpx.Request, sent: Sent = lambda: None) -> None:
-        with _told():
-            url = request.url
-            head = _head(request.method, url.raw_path, tuple(request.headers.raw))
-            parts = [self._http.send(head)]
-            if body := request.content:
-                parts.append(self._http.send(h11.Data(data=body)))
-            parts.append(self._http.send(h11.EndOfMessage()))
         try:
-            for part in parts:
-                if part:
-                    await self.connection.send_all(part)
+            head = _head(request.method, request.url.raw_path, tuple(request.headers.raw))
+            data = self._http.send(head)
+            if body := request.content:
+                data += self._http.send(h11.Data(data=body))
+            data += self._http.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            raise httpx.LocalProtocolError(str(error)) from error
+        try:
+            if (taken := self.connection.send_now(data)) < len(data):
+                await self.connection.send_all(data[taken:])
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             return  # a server may answer before it has read all, and close; the answer tells
         sent()
@@ -142,16 +142,19 @@ class _Line(Reply):
         return ready
 
     async def _next(self) -> object:
-        with _told():
-            while (event := self._http.next_event()) is h11.NEED_DATA:
+        http, connection = self._http, self.connection
+        try:
+            while (event := http.next_event()) is h11.NEED_DATA:
                 try:
-                    data = await self.connection.receive_some(_READ)
+                    data = await connection.receive_some(_READ)
                 except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
                     raise httpx.ReadError(reason(error)) from error
-                if not data and self._http.their_state is h11.SEND_RESPONSE:
+                if not data and http.their_state is h11.SEND_RESPONSE:
                     raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-                self._http.receive_data(bytes(data))
-            return event
+                http.receive_data(bytes(data))
+        except h11.RemoteProtocolError as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        return event
 
 
 class _Hops(httpx.AsyncBaseTransport):
@@ -236,14 +239,3 @@ async def _followed(
 def _head(method: str, target: bytes, headers: Headers) -> h11.Request:
     """h11 looks at every byte; the same few requests are sent again and again."""
     return h11.Request(method=method, target=target, headers=list(headers))
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """httpx's names for what h11 finds wrong."""
-    try:
-        yield
-    except h11.RemoteProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
-    except h11.LocalProtocolError as error:
-        raise httpx.LocalProtocolError(str(error)) from error

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ def build_request(
 
     Raises `PlaceholderError`, `httpx.InvalidURL`, or `UnicodeEncodeError` for what cannot be sent.
     """
-    url = httpx.URL(origin + fill_path(path, names))
+    url = _url(origin + fill_path(path, names))
     filled = {name: fill_header(value, names) for name, value in headers.items() if value is not None}
     filled.setdefault("Accept-Encoding", "identity")
     filled.setdefault("User-Agent", "sse-conformance")
@@ -37,3 +38,9 @@ def build_request(
         request = httpx.Request(method, url, headers=sent, content=json.dumps(value).encode())
         request.headers.setdefault("Content-Type", "application/json")
         return request
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """To read a URL takes longer than to send it, and the same few are asked for again and again."""
+    return httpx.URL(text)

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import trio
@@ -35,6 +36,16 @@ class Exploration:
     seed: int = 0
     subscribers: tuple[str, ...] = ("a", "b")
     secrets: frozenset[str] = frozenset()
+
+    @cached_property
+    def patient(self) -> Config:
+        """The configuration by which it is driven: with limits that no schedule reaches."""
+        return _patient(self.config)
+
+    @cached_property
+    def declared(self) -> frozenset[str]:
+        """The keys that rules can build on."""
+        return held(self.config)
 
     @property
     def coming(self) -> tuple[str, ...]:
@@ -90,7 +101,7 @@ def _patient(config: Config) -> Config:
 
 
 async def _run(exploration: Exploration, schedule: Schedule) -> History:
-    network, config = VirtualNetwork(), _patient(exploration.config)
+    network, config = VirtualNetwork(), exploration.patient
     async with exploration.subject(network, schedule.moments) as running:
         host, port = running.address
         setting = Setting(
@@ -99,7 +110,7 @@ async def _run(exploration: Exploration, schedule: Schedule) -> History:
             origin=f"http://{host}:{port}",
             seed=exploration.seed,
             duration=_WATCH,
-            declared=held(config),
+            declared=exploration.declared,
             secrets=exploration.secrets,
             clock="virtual",
             wall=lambda: _WALL + trio.current_time(),

@@ -1,14 +1,14 @@
 """What can be explored: an ASGI application, or the reference service, on a virtual network."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
 
-from conformance.asgi import Boundary, Moments, Options, open_asgi
+from conformance.asgi import Boundary, Choice, Moments, Options, open_asgi
 from conformance.asgi.types import ASGIApp
 from conformance.history import Record
 from conformance.in_process import observed
@@ -65,7 +65,7 @@ def _held_up(app: App, moments: Moments) -> App:
     async def handle(request: Request, respond: Responder) -> None:
         nonlocal count
         exchange, count = count, count + 1
-        await _cross(moments, Boundary(exchange, "call"))
+        await _waited(moments.at(Boundary(exchange, "call")))
         await app(request, _HeldUp(respond, moments, exchange))
 
     return handle
@@ -79,19 +79,24 @@ class _HeldUp(WrappedResponder):
         self._index = 0
 
     async def start(self, status: int, headers: HeaderList = ()) -> None:
-        await self._around(lambda: self.inner.start(status, headers))
+        index = await self._before()
+        await self.inner.start(status, headers)
+        await self._after(index)
 
     async def send(self, data: bytes) -> None:
-        await self._around(lambda: self.inner.send(data))
+        index = await self._before()
+        await self.inner.send(data)
+        await self._after(index)
 
-    async def _around(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _before(self) -> int:
         index, self._index = self._index, self._index + 1
-        await _cross(self._moments, Boundary(self._exchange, "send", index, "before"))
-        await step()
-        await _cross(self._moments, Boundary(self._exchange, "send", index, "after"))
+        await _waited(self._moments.at(Boundary(self._exchange, "send", index, "before")))
+        return index
+
+    async def _after(self, index: int) -> None:
+        await _waited(self._moments.at(Boundary(self._exchange, "send", index, "after")))
 
 
-async def _cross(moments: Moments, boundary: Boundary) -> None:
-    delay = moments.at(boundary).delay
-    if delay is not None:
-        await trio.sleep(delay)
+async def _waited(choice: Choice) -> None:
+    if choice.delay is not None:
+        await trio.sleep(choice.delay)

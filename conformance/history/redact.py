@@ -45,7 +45,7 @@ class Redaction:
 
     def url(self, url: str) -> str:
         """The URL with secrets, and any userinfo, replaced."""
-        return self.text(_USERINFO.sub(f"{REDACTED}@", url))
+        return self.text(_USERINFO.sub(f"{REDACTED}@", url) if "@" in url else url)
 
     def headers(self, headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """The headers with the values of credential headers, and every secret elsewhere, replaced."""
@@ -66,11 +66,18 @@ class Redaction:
             case _:
                 return value
 
+    @property
+    def is_idle(self) -> bool:
+        """There is no secret to look for: only credential headers and userinfo are replaced."""
+        return not self._whole
+
     def mask(self) -> "Mask | None":
         """What blots the secrets out of one body; None where there are none."""
         return Mask(self._forms) if self._forms else None
 
     def _replaced(self, text: str, by: Callable[[str], str]) -> str:
+        if not self._forms:
+            return text
         spans = [match.span(1) for pattern in self._patterns for match in pattern.finditer(text)]
         coded = text.encode("utf-8", "replace")
         cut_off = max((_open_end(coded, form) for form in self._forms), default=0)

@@ -212,10 +212,14 @@ class Exchange:
         kind = EventArrival if isinstance(item, Event) else Arrival
         return kind(time, parsed, classify(self.dialect, parsed), at_link)
 
+    @cached_property
+    def _relayed_ends(self) -> list[int]:
+        return [relayed.end for relayed in self.relayed]
+
     def _at_link(self, end: int) -> float | None:
         if not self.relayed or "content-encoding" in self.headers:
             return None
-        index = bisect_left(self.relayed, end, key=lambda relayed: relayed.end)
+        index = bisect_left(self._relayed_ends, end)
         if index == len(self.relayed) or not self._read_freely[index]:
             return None
         return self.relayed[index].time
@@ -263,7 +267,7 @@ class History:
         last = self.records[-1]
         return last if isinstance(last, Concluded) else None
 
-    @property
+    @cached_property
     def duration(self) -> float:
         """Seconds from the first record to the last."""
         return max(record.time for record in self.records) - self.began.time

@@ -1,8 +1,7 @@
 """One connection of the server: requests in, one after another, responses out."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -165,33 +164,29 @@ class ServerConnection:
         failed = False
         try:
             with response.scope:
-                async with self._watching(response.scope):
-                    await self.shared.app(request, response)
-                    await response.finish()
+                if self.stream.watch(lambda: self._look(response.scope)):
+                    self._look(response.scope)
+                    await self._run(request, response)
+                else:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._watch, response.scope)
+                        await self._run(request, response)
+                        nursery.cancel_scope.cancel()
         except* Exception:
             _logger.exception("the application failed on %s %s", request.method, request.path)
             failed = True
+        finally:
+            self.stream.watch(None)
         if failed and self.http.our_state is h11.SEND_RESPONSE:
             await self._answer(HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    @asynccontextmanager
-    async def _watching(self, scope: trio.CancelScope) -> AsyncIterator[None]:
-        """Cancel the application when the client goes. What it pipelines meanwhile is kept for later.
+    async def _run(self, request: Request, response: "_Response") -> None:
+        await self.shared.app(request, response)
+        await response.finish()
 
-        A client that half-closes after its request counts as gone: on an event stream that is how an
-        ended connection looks.
-        """
-        if self.stream.watch(lambda: self._look(scope)):
-            self._look(scope)
-            try:
-                yield
-            finally:
-                self.stream.watch(None)
-        else:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._watch, scope)
-                yield
-                nursery.cancel_scope.cancel()
+    # The client is watched meanwhile: when it goes the application is cancelled. What it pipelines is kept for
+    # later. A client that half-closes after its request counts as gone: on an event stream that is how an ended
+    # connection looks.
 
     def _look(self, scope: trio.CancelScope) -> None:
         try:
