@@ -1,4 +1,5 @@
-"""The mutation matrix: every rule against every specimen, in every scenario, in virtual time.
+"""The mutation matrix: every rule against every specimen, in every scenario, in virtual time. Specimens whose flaw
+is to be seen only from outside their process run in one, in their own scenario.
 
 A rule that no specimen breaks is a rule that nobody has seen to fail; a specimen that trips rules it has nothing to
 do with is a false alarm in waiting. The matrix shows both, and its page in the docs shows when a cell changes.
@@ -16,7 +17,7 @@ from conformance.history import History
 from conformance.judging import judge_by
 from conformance.rules import RULES, Rule
 from conformance.scenarios import SCENARIOS
-from conformance.specimens import Specimen, examine
+from conformance.specimens import Specimen, examine, examine_process
 from fault_injection.virtual import VirtualNetwork
 from reports.results import Level
 
@@ -75,9 +76,16 @@ class Row:
 
 
 def row(specimen: Specimen, rules: Sequence[Rule] = RULES) -> Row:
-    """Serve the specimen, drive every scenario, judge every rule. Takes about half a second."""
+    """Serve the specimen, drive every scenario, judge every rule. Takes about half a second, in a process of its own
+    some three."""
+    if specimen.process:
+        return _judged(specimen, [trio.run(examine_process, specimen)], rules)
     run = partial(trio.run, clock=trio.testing.MockClock(autojump_threshold=0))
     histories: list[History] = run(_driven, specimen)
+    return _judged(specimen, histories, rules)
+
+
+def _judged(specimen: Specimen, histories: Sequence[History], rules: Sequence[Rule]) -> Row:
     return Row(specimen, {rule.name: _worst(rule, histories) for rule in rules})
 
 

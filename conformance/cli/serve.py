@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import trio
 import typer
 
 from conformance.cli.common import MISUSED, Failure, err, said
+from conformance.config import did_you_mean
 from conformance.drive.outcome import first_of
 from conformance.reference.service import ServiceOptions, serve_reference
+from conformance.specimens import REFERENCE, SPECIMEN, Specimen
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -18,6 +21,8 @@ EXAMPLES = """
   curl -s -d '{"events": 8, "interval": 0.5}' http://127.0.0.1:8000/jobs
 
   curl -N http://127.0.0.1:8000/jobs/[italic]ID[/]/events
+
+  sse-conformance serve --specimen full-broadcast   [dim]wrong on purpose: see what `run` says of it[/]
 """
 
 
@@ -30,10 +35,18 @@ def serve_command(
     token: Annotated[
         str | None, typer.Option(envvar="SSE_CONFORMANCE_TOKEN", help="Bearer token that /jobs wants.")
     ] = None,
+    specimen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Serve one that is wrong on purpose, to see what a run makes of it."
+        ),
+    ] = None,
 ) -> None:
     """Serve jobs as event streams: a correct server, to copy from and to test clients with."""
+    served = _specimen(specimen or REFERENCE.name)
+    options = msgspec.structs.replace(served.options, state=state, token=token or served.options.token)
     try:
-        trio.run(_serve, host, port, ServiceOptions(state=state, token=token))
+        trio.run(_serve, host, port, options, served)
     except* (OSError, ValueError) as group:
         error = first_of(group)
         raise Failure(
@@ -41,10 +54,23 @@ def serve_command(
         ) from error
 
 
-async def _serve(host: str, port: int, options: ServiceOptions) -> None:
+def _specimen(name: str) -> Specimen:
+    """The specimen of this name. Raises `Failure` (2)."""
+    if name not in SPECIMEN:
+        raise Failure(
+            f"--specimen {name!r}: there is no such specimen{did_you_mean(name, SPECIMEN)}", MISUSED
+        )
+    return SPECIMEN[name]
+
+
+async def _serve(host: str, port: int, options: ServiceOptions, specimen: Specimen) -> None:
+    what = "jobs" if specimen is REFERENCE else f"jobs, wrong on purpose ({specimen.summary}),"
     await serve_reference(
         host,
         port,
         options=options,
-        on_ready=lambda url: err.print(f"serving jobs at {url}; Ctrl-C stops", highlight=False, markup=False),
+        wrap=specimen.wrap,
+        on_ready=lambda url: err.print(
+            f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False
+        ),
     )

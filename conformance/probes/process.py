@@ -37,7 +37,7 @@ def read_process(pid: int) -> tuple[Reading, ...]:
     states = _states(family)
     return (
         _summed(DESCRIPTORS, family, _descriptors),
-        _summed(THREADS, family, lambda process: float(process.num_threads())),
+        _summed(THREADS, family, _threads),
         _summed(MEMORY, family, lambda process: float(process.memory_info().rss)),
         Reading(CHILDREN, float(len(family) - 1)),
         _counted(SOCKETS, states, None),
@@ -65,6 +65,10 @@ def _each(family: list[psutil.Process], of: Callable[[psutil.Process], float]) -
             continue
         except psutil.AccessDenied as denied:
             raise _Unseen(f"process {process.pid} may not be looked into") from denied
+
+
+def _threads(process: psutil.Process) -> float:
+    return 0.0 if process.status() == psutil.STATUS_ZOMBIE else float(process.num_threads())
 
 
 def _descriptors(process: psutil.Process) -> float:

@@ -127,17 +127,19 @@ async def serve_reference(
     *,
     options: ServiceOptions = ServiceOptions(),
     rng: random.Random | None = None,
+    wrap: Callable[[App], App] | None = None,
     on_ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run the service on sockets until SIGINT or SIGTERM; a second one does not wait for open streams.
 
-    `on_ready` is told the URL. Job ids cannot be guessed, unless `rng` makes them repeatable.
+    `wrap` makes another application out of its own. `on_ready` is told the URL. Job ids cannot be guessed, unless
+    `rng` makes them repeatable.
     """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_background() as nursery:
             ids = rng or random.SystemRandom()
             async with open_service(
-                SocketNetwork(), host=host, port=port, options=options, rng=ids
+                SocketNetwork(), host=host, port=port, options=options, rng=ids, wrap=wrap
             ) as service:
                 on_ready(service.url)
                 await anext(signals)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from conformance.history import Gauge, History, Left
+from conformance.history import History, Left
 from conformance.rules.rule import (
     Judgement,
     evidence_at,
@@ -113,38 +113,4 @@ def no_errors(history: History) -> Judgement:
     )
 
 
-@rule(
-    "resource.gauges-return",
-    claim="When all subscribers have gone and the work is over, the gauges are back where they were.",
-    why="A slot, a subscription or a count that is not given back is gone until the next restart: with every client "
-    "that leaves at the wrong moment there is one less, until the server turns everybody away.",
-    source="https://docs.python.org/3/reference/compound_stmts.html#finally",
-    mend="Take what a stream needs inside the try whose finally gives it back, in the body itself: what is taken "
-    "before the body begins stays taken when the body never does. Give it back first in the finally, before "
-    "anything that waits: waiting can be cancelled.",
-    scenarios=("explore",),
-    needs=("target.probe",),
-)
-def gauges_return(history: History) -> Judgement:
-    seen: dict[str, list[Gauge]] = {}
-    for gauge in history.gauges:
-        seen.setdefault(gauge.name, []).append(gauge)
-    unseen = next((each for gauges in seen.values() for each in gauges if each.value is None), None)
-    if unseen is not None:
-        return inconclusive(f"the gauge {unseen.name}: {unseen.detail}")
-    pairs = [(gauges[0], gauges[-1]) for gauges in seen.values() if len(gauges) > 1]
-    return settle(
-        (
-            Finding(
-                f"the gauge {before.name} was {before.value:g} at the beginning and is {after.value:g} at the end",
-                (evidence_at(after.time, "", expected=f"{before.value:g}", actual=f"{after.value:g}"),),
-            )
-            for before, after in pairs
-            if before.value is not None and after.value is not None and after.value > before.value
-        ),
-        len(pairs),
-        "gauges",
-    )
-
-
-RULES = (tasks_left, generators_left, no_errors, gauges_return)
+RULES = (tasks_left, generators_left, no_errors)

@@ -1,7 +1,7 @@
 """The catalogue of scenarios: ways to drive a target."""
 
 from conformance.drive.scenario import Scenario
-from conformance.scenarios import crowd, cuts, hostile, links, plain, requests, shutdown
+from conformance.scenarios import crowd, cuts, hostile, links, plain, requests, shutdown, storms
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,
@@ -26,6 +26,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     hostile.wrong_credentials,
     hostile.hostile_input,
     crowd.crowd,
+    storms.connect_storm,
     cuts.restart,
     shutdown.shutdown,
     shutdown.shutdown_sigint,

@@ -1,7 +1,18 @@
 """Servers that are wrong on purpose: for each rule one that breaks it."""
 
-from conformance.specimens import completion, crowd, http, order, resume, security, shutdown, timeliness, wire
-from conformance.specimens.specimen import REFERENCE, Specimen, examine
+from conformance.specimens import (
+    completion,
+    crowd,
+    http,
+    order,
+    resource,
+    resume,
+    security,
+    shutdown,
+    timeliness,
+    wire,
+)
+from conformance.specimens.specimen import REFERENCE, Specimen, examine, examine_process
 
 SPECIMENS: tuple[Specimen, ...] = (
     *http.SPECIMENS,
@@ -11,8 +22,12 @@ SPECIMENS: tuple[Specimen, ...] = (
     *completion.SPECIMENS,
     *resume.SPECIMENS,
     *crowd.SPECIMENS,
+    *resource.SPECIMENS,
     *security.SPECIMENS,
     *shutdown.SPECIMENS,
 )
 
-__all__ = ["REFERENCE", "SPECIMENS", "Specimen", "examine"]
+SPECIMEN = {specimen.name: specimen for specimen in (REFERENCE, *SPECIMENS)}
+"""By name, and the correct one."""
+
+__all__ = ["REFERENCE", "SPECIMEN", "SPECIMENS", "Specimen", "examine", "examine_process"]

@@ -43,10 +43,9 @@ class Specimen:
     `breaks` are the rules that must catch it, in the history of `scenario`. `wrap` makes it out of the
     reference's application; `options` are the service's. `configure` changes the configuration that it is
     judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
-    after a restart. `manner`: how it ends when it is asked to. What `process` says is to be seen only where it runs
-    in a process of its own (`examine_process`).
-    after a restart. `implies` are further rules that the same flaw breaks, in whatever scenario: no other MUST may
-    be broken by it (see `conformance.matrix`).
+    after a restart. `manner`: how it ends when it is asked to. `process`: its flaw is to be seen only where it runs
+    in a process of its own (`examine_process`). `implies` are further rules that the same flaw breaks, in whatever
+    scenario: no other MUST may be broken by it (see `conformance.matrix`).
     """
 
     name: str
@@ -118,9 +117,9 @@ async def examine_process(specimen: Specimen, *, scenario: str | None = None, se
     drive a scenario, and give the history. Raises `ServerError` where it does not start."""
     with tempfile.TemporaryDirectory() as name:
         folder, config = Path(name), specimen.configure(reference_config())
-        command = (sys.executable, "-m", "conformance", "serve", "--specimen", specimen.name, "--port", "{port}")
-        if specimen.remembers:
-            command += ("--state", str(folder / "jobs"))
+        serve = (sys.executable, "-m", "conformance", "serve", "--port", "{port}")
+        state = ["--state", str(folder / "jobs")] if specimen.remembers else []
+        command = (*serve, "--specimen", specimen.name, *state)
         target = msgspec.structs.replace(config.target, url=None, command=command)
         config = msgspec.structs.replace(config, target=target)
         network = SocketNetwork()

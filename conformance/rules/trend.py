@@ -1,0 +1,115 @@
+"""Whether a gauge that is looked at again and again shows a leak: growth with every cycle, and not just once.
+
+The slope is Theil and Sen's, the median over all pairs of samples, with the interval that Kendall's statistic gives it
+(P. K. Sen, Estimates of the regression coefficient based on Kendall's tau, 1968): a few samples that are far off, as
+by a garbage collection or a connection that is just being closed, move neither.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, sqrt
+from statistics import median
+from typing import Literal
+
+WARM_UP = 0.2
+"""The share of the cycles that is left out at the beginning: until then caches fill, and what is made once is made."""
+
+_FEWEST = 6  # samples behind the warm-up
+_MOST = 64  # samples that are looked at: the pairs of them are 2,016
+_Z = 1.96  # of 95 %
+_KEPT = 0.5  # of the growth: what is still there at the end, when all have gone
+_LATE = 0.4  # of the slope: by how much it must still grow at the end
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What is much and what is little for a gauge; all in its unit.
+
+    `sought`: growth with each cycle that has to be found. `least`: less than this with each cycle is no leak. `room`:
+    growth that proves nothing, for a pool or a cache may take as much once; `share` of where it began is room, too.
+    `slack`: growth that may not show at first, for what is leaked is taken from what was free.
+    """
+
+    sought: float
+    least: float
+    room: float
+    share: float = 0.0
+    slack: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What the samples say. `slope` with its 95 % interval `low` to `high` is growth per cycle, over `cycles` cycles
+    from about `first` to about `last`; `reason` says in words why it is no leak, or why nothing can be said."""
+
+    verdict: Literal["leak", "none", "undecided"]
+    reason: str = ""
+    slope: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    first: float = 0.0
+    last: float = 0.0
+    cycles: int = 0
+
+
+def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scale) -> Trend:
+    """Judge a gauge by samples (cycles by then, value), and by what it is `after` everybody has gone."""
+    window = _thinned(_warm(samples))
+    if len(window) < _FEWEST:
+        return Trend("undecided", f"only {len(window)} samples behind the warm-up, {_FEWEST} are needed")
+    slope, low, high = theil_sen(window)
+    late_slope, _, late_high = theil_sen(window[len(window) // 2 :])
+    cycles = window[-1][0] - window[0][0]
+    offset = median(value - slope * cycle for cycle, value in window)
+    noise = 1.4826 * median(abs(value - slope * cycle - offset) for cycle, value in window)
+    first, last = (offset + slope * cycle for cycle in (window[0][0], window[-1][0]))
+    growth = slope * cycles
+
+    def found(verdict: Literal["leak", "none", "undecided"], reason: str) -> Trend:
+        return Trend(verdict, reason, slope, low, high, first, last, cycles)
+
+    if after is None:
+        return found("undecided", "it is not known what is left after all have gone")
+    if low >= scale.least and late_slope >= max(scale.least, _LATE * slope):
+        if after - first < _KEPT * growth:
+            return found("none", "what had grown is given back when all have gone")
+        room = max(scale.room, scale.share * abs(first))
+        if growth > room:
+            return found("leak", "")
+        return found(
+            "undecided", "it grows with every cycle, but by no more than a pool or a cache may take once"
+        )
+    if scale.sought * cycles <= scale.slack + 3 * noise:
+        return found("undecided", "a leak would not stand out from what it does anyway in so few cycles")
+    if min(high, late_high) >= scale.sought and after - first >= _KEPT * scale.sought * cycles:
+        return found("undecided", "it goes up and down too much to tell")
+    if low > 0 and late_slope > scale.least / 2 and after - first > max(scale.room, scale.share * abs(first)):
+        return found("undecided", "it grows, but by less than a leak with every cycle")
+    return found("none", "")
+
+
+def theil_sen(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+    """The slope through the points, and the lower and upper end of its 95 % interval. Zero where there is none."""
+    slopes = sorted(
+        (there[1] - here[1]) / (there[0] - here[0])
+        for index, here in enumerate(points)
+        for there in points[index + 1 :]
+        if there[0] != here[0]
+    )
+    if not slopes:
+        return 0.0, 0.0, 0.0
+    count = len(points)
+    spread = _Z * sqrt(count * (count - 1) * (2 * count + 5) / 18)
+    below = max(0, floor((len(slopes) - spread) / 2))
+    above = min(len(slopes) - 1, len(slopes) - 1 - below)
+    return median(slopes), slopes[below], slopes[above]
+
+
+def _warm(samples: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    end = max((cycles for cycles, _ in samples), default=0)
+    return sorted((cycles, value) for cycles, value in samples if cycles >= max(1, WARM_UP * end))
+
+
+def _thinned(samples: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    step = -(-len(samples) // _MOST)
+    return samples[::step] if step > 1 else samples

@@ -1,0 +1,167 @@
+"""Many come and go: connections that are dropped one after another, while it is watched what they leave behind."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from math import inf
+
+import trio
+
+from conformance.drive.scenario import scenario
+from conformance.drive.stage import Skipped, Stage, Unreached
+from conformance.drive.subscription import Subscription
+from conformance.probes.process import MEMORY
+from conformance.transport import address_of
+
+CYCLES = 200
+"""Connections that come and are dropped, where `limits.cycles` does not say how many: of a stream that several may
+subscribe to, at a server that the harness started."""
+
+_FEW = 32  # of any other, where more would be a burden, or show no more: without a process there is no noise
+_LONGEST = 10.0  # seconds, where `limits.cycles` does not say how many
+
+_WARM_UP = 0.2  # of the cycles: what is usual is seen after them
+_SAMPLES = 25  # looks at the gauges while it storms
+_WAIT = 0.5  # seconds for what a connection is dropped at; it is dropped then, too
+_LOOKS = 0.05  # seconds between two looks at the end, at first; doubled each time
+_LONGEST_LOOK = 1.0
+
+_MOMENTS: tuple[Callable[[Subscription], bool], ...] = (
+    lambda self: self.sent,
+    lambda self: self.status is not None,
+    lambda self: bool(self.events),
+)
+"""What a subscriber waits for before it leaves; the last kind of cycle does not even ask."""
+
+
+@scenario(
+    "connect-storm",
+    summary="Connections come and are dropped again and again, by FIN and by RST, before the request, before the head, "
+    "at the head, at the first event; what they took must come back.",
+    exclusive=True,
+)
+async def connect_storm(stage: Stage) -> None:
+    if stage.server_pid is None and stage.config.target.probe is None:
+        raise Skipped(
+            "needs a look into the server: target.command, target.pid or target.probe in the configuration"
+        )
+    cycles, overdue = _measure(stage)
+    before = await stage.sample("before")
+    usual = before
+    async with _Work(stage) as work:
+        for cycle in range(1, cycles + 1):
+            try:
+                await _come_and_go(stage, await work.names(), cycle)
+            except Unreached as unreached:
+                if cycle == 1:
+                    raise
+                stage.mark("turned away", f"after {cycle - 1} cycles: {unreached}")
+                cycles = cycle - 1
+                break
+            if trio.current_time() > overdue:
+                stage.mark("stopped early", f"{cycle} of {cycles} cycles took {_LONGEST:g} s")
+                cycles = cycle
+            if cycle * _SAMPLES // cycles != (cycle - 1) * _SAMPLES // cycles:
+                found = await stage.sample("during", cycles=cycle)
+                if cycle <= max(1, _WARM_UP * cycles):
+                    usual = found
+            if cycle == cycles:
+                break
+    await _calm(stage, cycles, before, usual)
+
+
+def _measure(stage: Stage) -> tuple[int, float]:
+    """How many cycles, and until when (on trio's clock)."""
+    if stage.config.limits.cycles is not None:
+        return stage.config.limits.cycles, inf
+    started = stage.server is not None and stage.server.pid is not None
+    many = started and stage.config.expect.shared is True
+    return CYCLES if many else _FEW, trio.current_time() + _LONGEST
+
+
+async def _come_and_go(stage: Stage, names: Mapping[str, str], cycle: int) -> None:
+    kind, reset = cycle % (len(_MOMENTS) + 1), bool(cycle // (len(_MOMENTS) + 1) % 2)
+    if kind == len(_MOMENTS):
+        await _only_connect(stage, reset)
+        return
+    async with stage.subscribe("storm", names=names) as subscriber:
+        with trio.move_on_after(_WAIT):
+            await subscriber.until(_MOMENTS[kind])
+        await subscriber.drop(reset=reset)
+
+
+async def _only_connect(stage: Stage, reset: bool) -> None:
+    """Without a request: of this nothing is recorded but what it leaves behind."""
+    try:
+        with trio.move_on_after(stage.config.limits.connect):
+            connection = await stage.network.connect(*address_of(stage.origin))
+            if reset:
+                connection.reset()
+            await connection.aclose()
+    except (OSError, trio.BrokenResourceError) as error:
+        raise Unreached(f"the server took no connection: {error}") from error
+
+
+class _Work:
+    """The work whose stream is stormed: one after the other where several may subscribe to it, with a witness who
+    reads it meanwhile, so that it goes on and is known to. Else each subscriber's own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._witness: Subscription | None = None
+        self._open = AsyncExitStack()
+        self._is_shared = bool(stage.config.expect.shared)
+
+    async def __aenter__(self) -> "_Work":
+        return self
+
+    async def names(self) -> Mapping[str, str]:
+        """The names of work that goes on. Raises `Unreached`."""
+        if not self._is_shared:
+            return await self._stage.start()
+        if self._witness is None or self._witness.completed or self._witness.ended:
+            await self._open.aclose()
+            names = await self._stage.start()
+            self._witness = await self._open.enter_async_context(self._stage.subscribe("witness"))
+            with trio.move_on_after(_WAIT):
+                await self._witness.head()
+            return names
+        return self._stage.names
+
+    async def __aexit__(self, *_: object) -> None:
+        """Everybody goes, and the work that still goes on is cancelled where that can be asked for."""
+        if self._witness is not None and not self._witness.completed and not self._witness.ended:
+            await self._stage.cancel()
+            with trio.move_on_after(self._stage.config.limits.cancellation):
+                await self._witness.finished()
+        await self._open.aclose()
+
+
+async def _calm(
+    stage: Stage,
+    cycles: int,
+    before: Mapping[str, float | None],
+    usual: Mapping[str, float | None],
+) -> None:
+    """Look until everything is as it was, or for as long as it may take a server to notice that everybody has gone: it
+    may hear of it at its second heartbeat. Work of their own that goes on may take as long as work may."""
+    limits = stage.config.limits
+    patience = limits.cancellation + 2 * limits.silence
+    if not stage.config.expect.shared and stage.config.expect.abandoned != "stops":
+        patience = max(patience, limits.completion)
+    deadline, pause = trio.current_time() + patience, _LOOKS
+    while True:
+        now = await stage.sample("after", cycles=cycles)
+        if all(_is_back(name, value, before, usual) for name, value in now.items()):
+            return
+        if trio.current_time() + pause > deadline:
+            return
+        await trio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_LOOK)
+
+
+def _is_back(
+    name: str, now: float | None, before: Mapping[str, float | None], usual: Mapping[str, float | None]
+) -> bool:
+    """Memory does not come back: what was freed stays with the allocator."""
+    known = [value for value in (before.get(name), usual.get(name)) if value is not None]
+    return name == MEMORY or now is None or not known or now <= max(known)

@@ -1,0 +1,237 @@
+"""Servers that lose something with every client who leaves, and servers whom one client who does not read holds up."""
+
+import subprocess
+import threading
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+
+from conformance.config import Config
+from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
+from conformance.specimens.order import is_stream
+from conformance.specimens.specimen import Specimen, Wrap
+
+
+def _leaving(lose: Callable[[], Awaitable[None]]) -> Wrap:
+    """A server that calls `lose` for each stream whose client leaves before its end."""
+
+    def wrap(app: App) -> App:
+        async def handle(request: Request, respond: Responder) -> None:
+            if not is_stream(request):
+                await app(request, respond)
+                return
+            whole = False
+            try:
+                await app(request, respond)
+                whole = True
+            finally:
+                if not whole:
+                    await lose()
+
+        return handle
+
+    return wrap
+
+
+def _files(app: App) -> App:
+    """What was opened for the stream is closed at its end, and only there."""
+    held: list[object] = []
+
+    async def lose() -> None:
+        held.append(open("/dev/null", "rb"))  # noqa: ASYNC230, SIM115, PTH123  (so it is wrong)
+
+    return _leaving(lose)(app)
+
+
+def _threads(app: App) -> App:
+    """A thread for each stream that waits for something which nobody sets once the client has gone."""
+    for_ever = threading.Event()
+
+    async def lose() -> None:
+        threading.Thread(target=for_ever.wait, daemon=True).start()
+
+    return _leaving(lose)(app)
+
+
+def _children(app: App) -> App:
+    """A process for each stream that nobody waits for when the client has gone."""
+    held: list[object] = []
+
+    async def lose() -> None:
+        held.append(subprocess.Popen(["true"]))  # noqa: ASYNC220  (so it is wrong)
+
+    return _leaving(lose)(app)
+
+
+def _memory(app: App) -> App:
+    """A list of subscribers that those who leave are not taken from."""
+    held: list[bytes] = []
+
+    async def lose() -> None:
+        held.append(b"x" * 50_000)
+
+    return _leaving(lose)(app)
+
+
+async def _stay() -> None:
+    """The handler does not notice that its client has gone, and keeps the connection."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+
+class _Counting(WrappedResponder):
+    """Adds to gauges of the answer."""
+
+    def __init__(self, inner: Responder, more: dict[str, int]) -> None:
+        super().__init__(inner)
+        self._more = more
+
+    async def start(self, status: int, headers: HeaderList = ()) -> None:
+        await super().start(status, [each for each in headers if each[0] != "content-length"])
+
+    async def send(self, data: bytes) -> None:
+        gauges = msgspec.json.decode(data, type=dict[str, int])
+        for name, more in self._more.items():
+            gauges[name] += more
+        await super().send(msgspec.json.encode(gauges))
+
+
+def _counting(app: App, more: dict[str, int]) -> App:
+    async def handle(request: Request, respond: Responder) -> None:
+        await app(request, _Counting(respond, more) if request.path == "/debug" else respond)
+
+    return handle
+
+
+def _slots(app: App) -> App:
+    """A count of subscribers that goes down behind the body, and not in a finally."""
+    lost = {"subscribers": 0}
+
+    async def lose() -> None:
+        lost["subscribers"] += 1
+
+    return _counting(_leaving(lose)(app), lost)
+
+
+def _tasks(app: App) -> App:
+    """A task for each stream that nobody cancels when the client has gone."""
+    left = {"tasks": 0}
+
+    async def wait() -> None:
+        left["tasks"] += 1
+        try:
+            await trio.sleep_forever()
+        finally:
+            left["tasks"] -= 1
+
+    async def lose() -> None:
+        trio.lowlevel.spawn_system_task(wait)
+
+    return _counting(_leaving(lose)(app), left)
+
+
+def _in_turn(app: App) -> App:
+    """A broadcast that sends to one subscriber after the other, and waits for each."""
+    turn = trio.Lock()
+
+    class InTurn(WrappedResponder):
+        async def send(self, data: bytes) -> None:
+            async with turn:
+                await super().send(data)
+
+    async def handle(request: Request, respond: Responder) -> None:
+        await app(request, InTurn(respond) if is_stream(request) else respond)
+
+    return handle
+
+
+def _queueing(app: App) -> App:
+    """A queue without bounds between the work and each subscriber."""
+
+    class Queueing(WrappedResponder):
+        def __init__(self, inner: Responder) -> None:
+            super().__init__(inner)
+            self.put, self.take = trio.open_memory_channel[bytearray](2**30)
+
+        async def send(self, data: bytes) -> None:
+            await self.put.send(bytearray(data))  # rendered for each subscriber, so a copy for each
+
+        async def finish(self) -> None:
+            self.put.close()
+
+    async def handle(request: Request, respond: Responder) -> None:
+        if not is_stream(request):
+            await app(request, respond)
+            return
+        queueing = Queueing(respond)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, request, queueing)
+            async for data in queueing.take:
+                await respond.send(bytes(data))
+        await respond.finish()
+
+    return handle
+
+
+def _impatient(config: Config) -> Config:
+    """So that it need not be waited long for what never comes back."""
+    limits = msgspec.structs.replace(config.limits, cancellation=0.2, silence=0.6, shutdown=0.5)
+    return msgspec.structs.replace(config, limits=limits)
+
+
+def _losing(name: str, summary: str, breaks: tuple[str, ...], wrap: Wrap, *, process: bool) -> Specimen:
+    return Specimen(name, summary, breaks, "connect-storm", wrap=wrap, configure=_impatient, process=process)
+
+
+SPECIMENS = (
+    _losing(
+        "lost-slots",
+        "The count of subscribers does not go down when one leaves before the end.",
+        ("resource.gauges-return",),
+        _slots,
+        process=False,
+    ),
+    _losing(
+        "left-tasks",
+        "A task stays behind with every subscriber who leaves before the end.",
+        ("resource.gauges-return",),
+        _tasks,
+        process=False,
+    ),
+    _losing(
+        "left-files",
+        "A file stays open with every subscriber who leaves before the end.",
+        ("resource.descriptors",),
+        _files,
+        process=True,
+    ),
+    _losing(
+        "left-threads",
+        "A thread stays behind with every subscriber who leaves before the end.",
+        ("resource.threads",),
+        _threads,
+        process=True,
+    ),
+    _losing(
+        "left-children",
+        "A process stays behind, unreaped, with every subscriber who leaves before the end.",
+        ("resource.children",),
+        _children,
+        process=True,
+    ),
+    _losing(
+        "left-memory",
+        "50 kB are kept for every subscriber who leaves before the end.",
+        ("resource.memory",),
+        _memory,
+        process=True,
+    ),
+    _losing(
+        "kept-connections",
+        "The handler of a stream does not end when its client goes, and keeps the connection.",
+        ("resource.sockets", "resource.descriptors"),
+        _leaving(_stay),
+        process=True,
+    ),
+)

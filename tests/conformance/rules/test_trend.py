@@ -1,0 +1,151 @@
+"""Whether a gauge leaks: found where it grows with every cycle, not where a cache fills, never claimed for noise."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.rules.trend import Scale, theil_sen, trend
+
+COUNT = Scale(sought=1, least=0.1, room=2)
+POOL = Scale(sought=1, least=0.1, room=64)
+MEMORY = Scale(sought=50_000, least=25_000, room=4 * 2**20, share=0.05, slack=2 * 2**20)
+MB = 1_000_000.0
+
+
+def sampled(cycles: int) -> list[int]:
+    return [cycle for cycle in range(1, cycles + 1) if cycle * 25 // cycles != (cycle - 1) * 25 // cycles]
+
+
+def counts(cycles: int, per_cycle: float, *, noise: int = 0, seed: int = 0) -> list[tuple[int, float]]:
+    rng = random.Random(seed)
+    return [(c, 10 + int(per_cycle * c) + rng.randint(0, noise)) for c in sampled(cycles)]
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+@pytest.mark.parametrize("per_cycle", [1.0, 0.75, 0.125])
+def test_one_for_each_cycle_or_for_some_is_a_leak(per_cycle: float, noise: int) -> None:
+    found = trend(counts(200, per_cycle, noise=noise), 10 + int(200 * per_cycle), COUNT)
+    assert found.verdict == "leak"
+    assert found.low <= per_cycle <= found.high
+    assert found.slope == pytest.approx(per_cycle, rel=0.2)
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+def test_a_count_that_stays_is_no_leak(noise: int) -> None:
+    assert trend(counts(200, 0, noise=noise), 10, COUNT).verdict == "none"
+    assert trend(counts(32, 0, noise=noise // 3), 10, COUNT).verdict == "none"
+
+
+def test_what_piles_up_until_the_server_notices_and_is_given_back_is_no_leak() -> None:
+    found = trend(counts(200, 1), 10, COUNT)
+    assert found.verdict == "none"
+    assert "given back" in found.reason
+
+
+def test_a_pool_that_fills_is_no_leak() -> None:
+    filling = [(cycle, float(min(cycle, 40))) for cycle in sampled(200)]
+    assert trend(filling, 40, COUNT).verdict == "none"
+
+
+def test_growth_that_a_pool_may_have_is_undecided_and_more_cycles_decide_it() -> None:
+    assert trend(counts(32, 1), 42, POOL).verdict == "undecided"
+    assert trend(counts(200, 1), 210, POOL).verdict == "leak"
+    assert trend(counts(32, 0), 10, POOL).verdict == "none"
+
+
+def allocator(
+    cycles: int, per_cycle: float, *, step: float = 262_144, seed: int = 0
+) -> list[tuple[int, float]]:
+    """Resident memory as an allocator has it: in steps, with a little noise, and much at the beginning."""
+    rng = random.Random(seed)
+    heap = [
+        40 * MB + 3 * MB * (1 - 0.8**c) + per_cycle * c + rng.uniform(0, 100_000) for c in sampled(cycles)
+    ]
+    return [(c, value // step * step) for c, value in zip(sampled(cycles), heap, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_50_kb_for_each_cycle_are_found_in_200_and_a_steady_process_is_not_accused(seed: int) -> None:
+    leaking = allocator(200, 50_000, seed=seed)
+    assert trend(leaking, leaking[-1][1], MEMORY).verdict == "leak"
+    steady = allocator(200, 2_000, seed=seed)
+    assert trend(steady, steady[-1][1], MEMORY).verdict == "none"
+
+
+def test_in_few_cycles_nothing_is_said_of_memory() -> None:
+    found = trend([(cycle, 40 * MB) for cycle in range(1, 21)], 40 * MB, MEMORY)
+    assert found.verdict == "undecided"
+    assert "so few cycles" in found.reason
+    steady = allocator(20, 0)
+    assert trend(steady, steady[-1][1], MEMORY).verdict == "undecided"
+    leaking = allocator(20, 50_000)
+    assert trend(leaking, leaking[-1][1], MEMORY).verdict == "undecided"
+
+
+def test_a_cache_that_fills_is_no_leak() -> None:
+    filling = [(cycle, 40 * MB + 150_000.0 * min(cycle, 90)) for cycle in sampled(200)]
+    assert trend(filling, filling[-1][1], MEMORY).verdict == "none"
+
+
+@pytest.mark.parametrize("period", [7, 20, 33, 60])
+@pytest.mark.parametrize("height", [1 * MB, 8 * MB, 30 * MB])
+def test_the_sawtooth_of_a_garbage_collector_is_no_leak(period: int, height: float) -> None:
+    teeth = [(cycle, 60 * MB + height * (cycle % period) / period) for cycle in sampled(200)]
+    assert trend(teeth, teeth[-1][1], MEMORY).verdict != "leak"
+
+
+def test_a_leak_under_a_small_sawtooth_is_found() -> None:
+    teeth = [(cycle, 60 * MB + MB * (cycle % 20) / 20 + 100_000.0 * cycle) for cycle in sampled(200)]
+    assert trend(teeth, teeth[-1][1], MEMORY).verdict == "leak"
+
+
+def test_what_is_left_at_the_end_must_be_known() -> None:
+    assert trend(counts(200, 1), None, COUNT).verdict == "undecided"
+
+
+def test_a_few_samples_prove_nothing() -> None:
+    found = trend([(cycle, float(cycle)) for cycle in range(1, 6)], 5, COUNT)
+    assert found.verdict == "undecided"
+    assert "samples" in found.reason
+    assert trend([], 0, COUNT).verdict == "undecided"
+
+
+values = st.floats(-1e9, 1e9, allow_nan=False)
+samples = st.lists(st.tuples(st.integers(1, 500), values), max_size=80)
+
+
+@given(samples, values, st.sampled_from([COUNT, POOL, MEMORY]))
+def test_whatever_is_sampled_there_is_a_verdict_with_a_reason(
+    found: list[tuple[int, float]], after: float, scale: Scale
+) -> None:
+    judged = trend(found, after, scale)
+    assert judged.verdict in {"leak", "none", "undecided"}
+    assert judged.low <= judged.slope <= judged.high
+    if judged.verdict == "undecided":
+        assert judged.reason
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 500), st.integers(0, 20)), min_size=6, max_size=60), st.integers(0, 2)
+)
+def test_what_goes_up_and_down_and_comes_back_is_never_accused(
+    found: list[tuple[int, int]], after: int
+) -> None:
+    lowest = min(value for _, value in found)
+    assert trend([(c, float(v)) for c, v in found], float(min(after, lowest)), COUNT).verdict != "leak"
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3))
+def test_the_slope_of_a_line_is_its_slope(slope: float, offset: float) -> None:
+    line = [(float(x), slope * x + offset) for x in range(12)]
+    assert theil_sen(line) == pytest.approx((slope, slope, slope), abs=1e-6)
+
+
+def test_a_few_samples_far_off_do_not_move_the_slope() -> None:
+    line = [(float(x), 2.0 * x) for x in range(30)]
+    for x in (3, 11, 27):
+        line[x] = (float(x), 1e6)
+    slope, low, high = theil_sen(line)
+    assert 1.9 < low <= slope <= high < 2.6
