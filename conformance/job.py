@@ -1,7 +1,8 @@
 """The main job from one end to the other: a configuration in, a run out."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -62,30 +63,47 @@ async def do(job: Job, *, told: Told = lambda _what, _name: None, stop: trio.Eve
     that say so; nothing that a target does raises. For an application in this process see `perform`."""
     if job.app is not None:
         return await _in_process(job, job.app, told, stop)
-    network, config = SocketNetwork(), job.loaded.config
+    config = job.loaded.config
     unreached = ""
+    beside = partial(_made_ready, job)
     try:
-        log = job.folder / "server.log"
-        async with ready(config, network, log=log, verify=job.verify, folder=job.loaded.folder) as target:
-            setting = Setting(
-                network=network,
-                config=config,
-                origin=target.origin,
-                seed=job.seed,
-                duration=job.duration,
-                declared=held(config),
-                secrets=job.loaded.secrets,
-                toxiproxy=job.toxiproxy,
-                verify=job.verify,
-                wall=time.time,
-                histories=job.histories,
-                server=target.server,
-                pid=config.target.pid,
+        async with beside(1) as setting:
+            return await run(
+                setting,
+                job.scenarios,
+                job.rules,
+                told=told,
+                stop=stop,
+                beside=beside,
+                instances=config.target.instances,
             )
-            return await run(setting, job.scenarios, job.rules, told=told, stop=stop)
     except* (TargetError, ServerError) as group:
         unreached = str(first_of(group))
     return _unreached(job, (config.target.url or job.loaded.source).partition("?")[0], unreached)
+
+
+@asynccontextmanager
+async def _made_ready(job: Job, number: int) -> AsyncIterator[Setting]:
+    """The target, started if it has a command, and the setting that drives it. `number`: the first server that the
+    command starts, or a further one."""
+    network, config = SocketNetwork(), job.loaded.config
+    log = job.folder / ("server.log" if number == 1 else f"server-{number}.log")
+    async with ready(config, network, log=log, verify=job.verify, folder=job.loaded.folder) as target:
+        yield Setting(
+            network=network,
+            config=config,
+            origin=target.origin,
+            seed=job.seed,
+            duration=job.duration,
+            declared=held(config),
+            secrets=job.loaded.secrets,
+            toxiproxy=job.toxiproxy,
+            verify=job.verify,
+            wall=time.time,
+            histories=job.histories,
+            server=target.server,
+            pid=config.target.pid,
+        )
 
 
 async def _in_process(job: Job, app: InProcess, told: Told, stop: trio.Event | None) -> Run:

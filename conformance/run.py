@@ -1,6 +1,8 @@
 """The main job: drive every scenario, judge every history, put the results together."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -22,6 +24,10 @@ Told: TypeAlias = Callable[[What, str], None]
 _SUSPECT = frozenset({Verdict.FAIL, Verdict.WARN})
 
 
+Beside: TypeAlias = Callable[[int], AbstractAsyncContextManager[Setting]]
+"""Makes a further server ready, the second, the third ..., and gives the setting that drives it."""
+
+
 @dataclass
 class _Driving:
     """What has been driven so far: each scenario's history, and that of its second drive."""
@@ -29,21 +35,50 @@ class _Driving:
     setting: Setting
     scenarios: tuple[Scenario, ...]
     told: Told
+    beside: Beside | None
+    instances: int
     histories: dict[str, History] = field(default_factory=dict)
     again: dict[str, History] = field(default_factory=dict)
 
-    async def drive(self, scenario: Scenario) -> None:
+    async def drive(self, scenario: Scenario, setting: Setting) -> None:
         def keep(history: History) -> None:
             self.histories[scenario.name] = history
 
         self.told("started", scenario.name)
-        await play(self.setting, scenario, keep=keep)
+        await play(setting, scenario, keep=keep)
         self.told("ended", scenario.name)
 
-    async def drive_again(self, scenario: Scenario) -> None:
+    async def drive_again(self, scenario: Scenario, setting: Setting) -> None:
         self.told("again", scenario.name)
-        self.again[scenario.name] = await play(self.setting, scenario, take=2)
+        self.again[scenario.name] = await play(setting, scenario, take=2)
         self.told("ended", scenario.name)
+
+    async def all(
+        self, drive: Callable[[Scenario, Setting], Awaitable[None]], scenarios: Iterable[Scenario]
+    ) -> None:
+        """Drive those at once that do not disturb each other; the others meanwhile on servers of their own, if there
+        may be some, or else alone and last."""
+        scenarios = tuple(scenarios)
+        alone = deque(scenario for scenario in scenarios if scenario.exclusive)
+        async with trio.open_nursery() as nursery:
+            for scenario in scenarios:
+                if not scenario.exclusive:
+                    nursery.start_soon(drive, scenario, self.setting)
+            if self.beside is not None:
+                for number in range(2, 2 + min(self.instances - 1, len(alone))):
+                    nursery.start_soon(self._apart, self.beside(number), drive, alone)
+        while alone:
+            await drive(alone.popleft(), self.setting)
+
+    async def _apart(
+        self,
+        further: AbstractAsyncContextManager[Setting],
+        drive: Callable[[Scenario, Setting], Awaitable[None]],
+        alone: deque[Scenario],
+    ) -> None:
+        async with further as setting:
+            while alone:
+                await drive(alone.popleft(), setting)
 
 
 async def run(
@@ -53,34 +88,25 @@ async def run(
     *,
     told: Told = lambda _what, _name: None,
     stop: trio.Event | None = None,
+    beside: Beside | None = None,
+    instances: int = 1,
 ) -> Run:
     """Drive the scenarios, judge them, and confirm what timing rules found by driving again.
 
-    Those that do not disturb each other are driven at once, the others alone and last. `told` hears what is
-    being driven. When `stop` is set driving ends at once, and what has been driven by then is judged.
+    Those that do not disturb each other are driven at once, the others alone and last; or meanwhile, where `beside`
+    makes further servers for them, up to `instances` in all. `told` hears what is being driven. When `stop` is set
+    driving ends at once, and what has been driven by then is judged.
     """
-    driving = _Driving(setting, tuple(scenarios), told)
+    driving = _Driving(setting, tuple(scenarios), told, beside, instances)
     started, wall = trio.current_time(), setting.wall()
     examined: dict[str, Examined] = {}
     stop = trio.Event() if stop is None else stop
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_when, stop, nursery.cancel_scope)
-        async with trio.open_nursery() as together:
-            for scenario in scenarios:
-                if not scenario.exclusive:
-                    together.start_soon(driving.drive, scenario)
-        for scenario in scenarios:
-            if scenario.exclusive:
-                await driving.drive(scenario)
+        await driving.all(driving.drive, scenarios)
         examined = _examined(driving, rules)
         suspects = _suspects(examined, rules)
-        async with trio.open_nursery() as together:
-            for scenario in scenarios:
-                if scenario.name in suspects and not scenario.exclusive:
-                    together.start_soon(driving.drive_again, scenario)
-        for scenario in scenarios:
-            if scenario.name in suspects and scenario.exclusive:
-                await driving.drive_again(scenario)
+        await driving.all(driving.drive_again, (each for each in scenarios if each.name in suspects))
         nursery.cancel_scope.cancel()
     examined = examined or _examined(driving, rules)
     for name, found in _suspects(examined, rules).items():

@@ -166,8 +166,10 @@ class Target(_Table, frozen=True, kw_only=True):
 
     `url` is where requests go; their paths replace its path (RFC 3986, section 5.2.2). `command` starts a
     server: `{port}` in it is the port of `url` where that names one, else a free one. `ready` is polled until
-    it answers below 500. `app` is an ASGI application, run in process on an event loop of `app_loop`. `pid` is the
-    process of a server that runs already on this machine, to be looked into.
+    it answers below 500. `instances`: how many of it may run side by side, each on a port of its own; scenarios that
+    measure or disturb a whole server then need not wait for one another. `app` is an ASGI application, run in process
+    on an event loop of `app_loop`. `pid` is the process of a server that runs already on this machine, to be looked
+    into.
     """
 
     url: Url | None = None
@@ -181,6 +183,7 @@ class Target(_Table, frozen=True, kw_only=True):
         | None
     ) = None
     ready: Path | None = None
+    instances: Annotated[int, msgspec.Meta(ge=1, le=16, description="a number of servers from 1 to 16")] = 1
     pid: Annotated[int, msgspec.Meta(ge=1, description="the number of a process")] | None = None
     app: App | None = None
     app_loop: Literal["asyncio", "trio"] | None = None

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
-from conformance.config.resolved import authority_of, captured, split_url
+from conformance.config.resolved import authority_of, captured, split_url, url_port
 from conformance.config.schema import Cancel, Config, Metric, Override, Start, Stream, Target
 from conformance.config.template import PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
@@ -42,6 +42,8 @@ def _check_target(target: Target) -> Iterator[Problem]:
                 "{port} stands for the port of a server that target.command starts, and there is no command",
             )
     yield from _unknown(target.command, ("target", "command"), {PORT})
+    if target.instances > 1:
+        yield from _check_instances(target)
     if target.pid is not None and target.command is not None:
         yield Problem(
             ("target", "pid"), "is for a server that runs already; the process of target.command is known"
@@ -61,6 +63,19 @@ def _check_target(target: Target) -> Iterator[Problem]:
                 yield Problem(
                     ("target", "status", key), "needs target.status.pointer, which leads to the state"
                 )
+
+
+def _check_instances(target: Target) -> Iterator[Problem]:
+    """Several servers side by side: each has to be told its own port."""
+    if target.command is None:
+        yield Problem(
+            ("target", "instances"), "needs target.command: only what the harness starts can be started twice"
+        )
+    elif PORT not in {name for part in target.command for name in placeholders(part)} or url_port(target):
+        yield Problem(
+            ("target", "instances"),
+            "needs a free port for each: write {port} in target.command, and no port in target.url",
+        )
 
 
 def _check_requests(target: Target) -> Iterator[Problem]:

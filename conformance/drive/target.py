@@ -20,6 +20,7 @@ from fault_injection.network import Connection, Network, SocketNetwork
 
 _START_PATIENCE = 30.0  # seconds for a server that the harness starts to become ready
 _TOKEN = "built-in-reference"
+_INSTANCES = 4  # of the built-in reference: they take little, and it is the waiting that they shorten
 
 
 class TargetError(Exception):
@@ -41,7 +42,7 @@ def built_in(state: Path) -> Loaded:
         loaded = load_config(path, environ={})
     command = (
         *(sys.executable, "-m", "conformance", "serve", "--port", "{port}"),
-        *("--state", str(state), "--token", _TOKEN),
+        *("--state", str(state / "{port}"), "--token", _TOKEN),
     )
     target = loaded.config.target
     headers = {"Authorization": f"Bearer {_TOKEN}"}
@@ -50,7 +51,14 @@ def built_in(state: Path) -> Loaded:
         for each in (target.start, target.stream, target.status, target.cancel)
     )
     target = msgspec.structs.replace(
-        target, url=None, command=command, start=start, stream=stream, status=status, cancel=cancel
+        target,
+        url=None,
+        command=command,
+        instances=_INSTANCES,
+        start=start,
+        stream=stream,
+        status=status,
+        cancel=cancel,
     )
     config = msgspec.structs.replace(loaded.config, target=target)
     return Loaded(config, loaded.secrets | {_TOKEN}, "the built-in reference")

@@ -14,12 +14,23 @@ PRESETS = (
     "openai-responses, task-stream, vercel-ai"
 )
 SECONDS = "a number of seconds above 0 and up to 86400 (a day)"
-TARGET_KEYS = "url, command, ready, pid, app, app_loop, start, stream, status, cancel, probe, variants"
+TARGET_KEYS = (
+    "url, command, ready, instances, pid, app, app_loop, start, stream, status, cancel, probe, variants"
+)
 
 WRONG = {
     # what is tested
     "": "target: missing; expected a table with at least one of url, command, app",
     "[target]": "target: names nothing to test; give at least one of url, command, app",
+    '[target]\nurl = "http://h"\ninstances = 2': (
+        "target.instances: needs target.command: only what the harness starts can be started twice"
+    ),
+    '[target]\ncommand = ["serve"]\ninstances = 2': (
+        "target.instances: needs a free port for each: write {port} in target.command, and no port in target.url"
+    ),
+    '[target]\nurl = "http://h:8000"\ncommand = ["serve", "{port}"]\ninstances = 2': (
+        "target.instances: needs a free port for each: write {port} in target.command, and no port in target.url"
+    ),
     '[targt]\nurl = "http://h"': (
         'targt: unknown key; did you mean "target"? Allowed here: target, dialect, expect, limits'
     ),
