@@ -58,8 +58,9 @@ class LongLine:
         return Event("message", text, last_event_id, None, start, after - shape.late), shape
 
     def line(self) -> bytearray:
-        """The bytes of the line so far. No further use is made of this object: they are not kept twice."""
+        """The bytes of the line so far, for another path. This object is of no further use."""
         line = bytearray(_FIELD.encode())
         for piece in self._pieces:
             line += piece.encode()
-        return line + self._small
+        line += self._small  # in place: long lines are not to be copied once more
+        return line

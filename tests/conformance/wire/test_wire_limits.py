@@ -153,10 +153,11 @@ def test_memory_stays_near_the_limit(line: bytes, size: int) -> None:
     assert peak < 6 * LIMIT
 
 
-def test_a_long_line_is_kept_once() -> None:
-    """Once as bytes (in a buffer that grows by an eighth), and once as the text of the event."""
+@pytest.mark.parametrize("last", [b"xx\n\n", b"\n"])
+def test_a_long_line_is_kept_once(last: bytes) -> None:
+    """Once as it came (in a buffer that grows by an eighth), and once as the text of the event."""
     size = 4 * 2**20
-    chunks = pieces(b"data: " + b"x" * size + b"\n\n", 4096)
+    chunks = [*pieces(b"data: " + b"x" * size + (b"\n" if last == b"\n" else b""), 4096), last]
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
