@@ -27,6 +27,11 @@ class Connection(trio.abc.HalfCloseableStream):
     local: Address
     peer: Address
 
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether this end was closed or reset, and holds nothing any more."""
+
     @abstractmethod
     def reset(self) -> None:
         """End both directions at once; the peer's next receive or send raises `trio.BrokenResourceError`."""
@@ -127,6 +132,10 @@ class SocketConnection(Connection):
                 self._stream.socket.shutdown(socket.SHUT_WR)
             except OSError as error:
                 raise trio.BrokenResourceError(str(error)) from error
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.socket.fileno() == -1
 
     def reset(self) -> None:
         sock = self._stream.socket

@@ -208,6 +208,10 @@ class VirtualConnection(Connection):
                 self._incoming.abandon()
                 self._outgoing.end()
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def reset(self) -> None:
         if not self._closed:
             self._closed = True
