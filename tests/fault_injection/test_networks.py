@@ -352,12 +352,11 @@ async def test_a_socket_error_is_the_one_of_the_address() -> None:
 @pytest.mark.parametrize("how", ["aclose", "reset"])
 async def test_an_end_knows_whether_it_is_closed(ends: Ends, how: str) -> None:
     client, server = ends
-    assert not client.closed
+    before = client.closed
     await client.send_eof()
-    assert not client.closed
+    half = client.closed
     if how == "aclose":
         await client.aclose()
     else:
         client.reset()
-    assert client.closed
-    assert not server.closed
+    assert (before, half, client.closed, server.closed) == (False, False, True, False)
