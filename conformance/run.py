@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import trio
 
+from conformance.drive.census import Household
 from conformance.drive.scene import Setting, file_name, play
 from conformance.history import History
 from conformance.history.redact import Redaction
@@ -77,6 +78,9 @@ class _Driving:
         alone: deque[Scenario],
     ) -> None:
         async with further as setting:
+            setting = replace(setting, household=self.setting.household)
+            if setting.household is not None and setting.server is not None:
+                setting.household.servers.append(setting.server)
             while alone:
                 await drive(alone.popleft(), setting)
 
@@ -97,6 +101,10 @@ async def run(
     makes further servers for them, up to `instances` in all. `told` hears what is being driven. When `stop` is set
     driving ends at once, and what has been driven by then is judged.
     """
+    if setting.clock == "real" and setting.serve is None:  # else this process is the server's, too
+        household = Household()
+        household.servers += [setting.server] if setting.server is not None else []
+        setting = replace(setting, household=household)
     driving = _Driving(setting, tuple(scenarios), told, beside, instances)
     started, wall = trio.current_time(), setting.wall()
     examined: dict[str, Examined] = {}

@@ -12,6 +12,7 @@ import trio
 from conformance import __version__
 from conformance.config import Config, stream_path
 from conformance.dialect import Dialect, effective_dialect
+from conformance.drive.census import Counted, Household, look_at_tasks, look_back
 from conformance.drive.links import open_link
 from conformance.drive.outcome import described, first_of
 from conformance.drive.own_memory import resident
@@ -38,7 +39,7 @@ class Setting:
     `duration`: seconds for which an endless stream is watched. `wall`: seconds since the epoch, now.
     `histories`: the folder for the histories, or None to keep them in memory. `pid`: the process of a server that
     runs already on this machine. `serve`: where each drive has a target of its own in this process, what serves it
-    meanwhile and records what it leaves behind.
+    meanwhile and records what it leaves behind. `household`: what this process held before.
     """
 
     network: Network
@@ -56,6 +57,7 @@ class Setting:
     server: Restartable | None = None
     pid: int | None = None
     serve: Callable[[Recorder], AbstractAsyncContextManager[None]] | None = None
+    household: Household | None = None
 
     @property
     def target(self) -> str:
@@ -107,7 +109,8 @@ async def play(
     )
     concluded = Concluded(outcome="interrupted", reason="the run was interrupted")
     try:
-        concluded = await _driven(setting, scenario, recorder, terms.dialect, take)
+        with setting.household.driving() if setting.household else nullcontext():
+            concluded = await _driven(setting, scenario, recorder, terms.dialect, take)
     finally:
         recorder.conclude(concluded)
         played = history(recorder.records)
@@ -129,6 +132,7 @@ async def _driven(
     if setting.origin.startswith("https:") and (reason := _blinded(scenario.plan)):
         return Concluded(outcome="skipped", reason=reason)
     rng = random.Random(f"{setting.seed} {scenario.name} {take}")
+    network = Counted(setting.network)
     allowance = _allowance(scenario.plan)
     most = _most(setting, allowance)
     concluded = Concluded()
@@ -137,7 +141,7 @@ async def _driven(
             async with (
                 setting.serve(recorder) if setting.serve else nullcontext(),
                 open_link(
-                    setting.network,
+                    network,
                     setting.upstream,
                     scenario.plan,
                     recorder=recorder,
@@ -150,7 +154,7 @@ async def _driven(
             ):
                 await scenario.drive(
                     Stage(
-                        network=setting.network,
+                        network=network,
                         config=setting.config,
                         dialect=dialect,
                         recorder=recorder,
@@ -167,6 +171,8 @@ async def _driven(
                         secrets=setting.secrets,
                     )
                 )
+                await look_at_tasks(recorder, nursery)
+                nursery.cancel_scope.cancel()
         except* Skipped as skipped:
             concluded = Concluded(outcome="skipped", reason=str(first_of(skipped)))
         except* (Unreached, ServerError, ToxiproxyError) as unreached:
@@ -175,6 +181,7 @@ async def _driven(
             concluded = Concluded(outcome="failed", reason=f"the harness failed: {described(failed)}")
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
+    await look_back(recorder, network, setting.household)
     return concluded
 
 
@@ -201,7 +208,8 @@ def _most(setting: Setting, allowance: float) -> float:
     is read to its end, and two subscribers of it who come back, for one more time than fits the limit."""
     limits = setting.config.limits
     one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
-    return 5 * one + _OVERHEAD + (_SHUTDOWN + limits.completion + limits.close if setting.serve else 0.0)
+    shutdown = limits.shutdown + (_SHUTDOWN + limits.completion + limits.close if setting.serve else 0.0)
+    return 5 * one + shutdown + _OVERHEAD
 
 
 def _file(path: Path | None) -> BinaryIO | None:

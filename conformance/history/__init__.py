@@ -3,6 +3,8 @@
 from conformance.history.recorder import Recorder
 from conformance.history.records import (
     ACTIVE,
+    HARNESS_LEFT,
+    HARNESS_LOOKED,
     LOOKED_AFTER,
     NOT_STARTED_AGAIN,
     OWN_MEMORY,
@@ -42,6 +44,8 @@ from conformance.history.view import (
 
 __all__ = [
     "ACTIVE",
+    "HARNESS_LEFT",
+    "HARNESS_LOOKED",
     "LOOKED_AFTER",
     "NOT_STARTED_AGAIN",
     "OWN_MEMORY",

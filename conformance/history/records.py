@@ -232,6 +232,13 @@ NOT_STARTED_AGAIN = "server not started again"
 """The mark that after its exit it could not be started again; its detail says why."""
 
 
+HARNESS_LOOKED = "harness looked at itself"
+"""The mark that after the scenario the harness looked for what itself has left behind; its detail says for what."""
+
+HARNESS_LEFT = "harness left behind"
+"""The mark of something that the harness itself has left behind; its detail says what."""
+
+
 class Concluded(_Record, frozen=True, tag="concluded"):
     """The last record. `skipped`: the scenario could not be driven here, and why. `unreached`: the target did
     not answer in a way that let it be driven. `failed`: the harness broke."""

@@ -10,6 +10,7 @@ from conformance.rules import (
     resume,
     security,
     shutdown,
+    shutdown_client,
     shutdown_streams,
     timeliness,
     wire,
@@ -29,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *security.RULES,
     *shutdown.RULES,
     *shutdown_streams.STREAM_RULES,
+    *shutdown_client.RULES,
 )
 
 __all__ = ["RULES", "Judgement", "Rule"]

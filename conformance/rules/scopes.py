@@ -17,3 +17,6 @@ READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT)
 
 SHUTDOWN = ("shutdown", "shutdown-sigint")
 """The server is asked to end while streams are open."""
+
+EXCLUSIVE = ("crowd", "connect-storm", "restart", *SHUTDOWN)
+"""The whole server is measured or disturbed."""

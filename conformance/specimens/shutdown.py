@@ -4,12 +4,16 @@ import msgspec
 import trio
 
 from conformance.config import Config
+from conformance.drive.scenario import Drive
+from conformance.drive.stage import Stage
 from conformance.reference.app import App, Request, Responder, WrappedResponder
 from conformance.reference.service import ServiceOptions
 from conformance.specimens.order import sending
 from conformance.specimens.program import Manner
 from conformance.specimens.resume import naming_no_ids
 from conformance.specimens.specimen import Specimen
+from conformance.transport import address_of
+from fault_injection.network import Connection
 
 _FOR_EVER = 1_000.0  # seconds: longer than anybody waits here
 
@@ -35,6 +39,27 @@ def _unaware(app: App) -> App:
 
 def _not_resumable(config: Config) -> Config:
     return msgspec.structs.replace(config, expect=msgspec.structs.replace(config.expect, resumable=False))
+
+
+def _keeping_a_connection(drive: Drive) -> Drive:
+    """A scenario that forgets to close what it opened."""
+    kept: list[Connection] = []
+
+    async def driven(stage: Stage) -> None:
+        await drive(stage)
+        kept.append(await stage.network.connect(*address_of(stage.origin)))
+
+    return driven
+
+
+def _keeping_a_task(drive: Drive) -> Drive:
+    """A scenario that starts something and does not end it."""
+
+    async def driven(stage: Stage) -> None:
+        await drive(stage)
+        stage.nursery.start_soon(trio.sleep_forever)
+
+    return driven
 
 
 SPECIMENS = (
@@ -91,9 +116,10 @@ SPECIMENS = (
     Specimen(
         "handing-down-its-port",
         "Leaves a process behind that inherited its listening socket.",
-        ("shutdown.port-released", "shutdown.no-orphans"),
+        ("shutdown.port-released",),
         "shutdown",
         manner=Manner(child="listening"),
+        implies=("shutdown.no-orphans",),
     ),
     Specimen(
         "leaving-without-a-word",
@@ -109,5 +135,19 @@ SPECIMENS = (
         ("shutdown.refuses-new",),
         "shutdown",
         manner=Manner(takes_in=3.0),
+    ),
+    Specimen(
+        "client-with-a-connection",
+        "The server is right, and the harness leaves a connection open.",
+        ("shutdown.client-leaves-nothing",),
+        "subscribe",
+        misdrive=_keeping_a_connection,
+    ),
+    Specimen(
+        "client-with-a-task",
+        "The server is right, and the harness leaves a task behind.",
+        ("shutdown.client-leaves-nothing",),
+        "subscribe",
+        misdrive=_keeping_a_task,
     ),
 )

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from conformance.config import Config, load_config
-from conformance.drive.scenario import Scenario
+from conformance.drive.scenario import Drive, Scenario
 from conformance.drive.scene import Setting, play
 from conformance.drive.target import ready
 from conformance.history import History
@@ -45,7 +45,8 @@ class Specimen:
     judged by, where the reference's own does not show the flaw. One that does not `remember` has no jobs left
     after a restart. `manner`: how it ends when it is asked to. `process`: its flaw is to be seen only where it runs
     in a process of its own (`examine_process`). `implies` are further rules that the same flaw breaks, in whatever
-    scenario: no other MUST may be broken by it (see `conformance.matrix`).
+    scenario: no other MUST may be broken by it (see `conformance.matrix`). `misdrive`: the server
+    is right, and this is wrong with the harness.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Specimen:
     manner: Manner = GRACEFUL
     process: bool = False
     implies: tuple[str, ...] = ()
+    misdrive: Callable[[Drive], Drive] = lambda drive: drive
 
 
 REFERENCE = Specimen("reference", "The reference service, correct.", (), "subscribe")
@@ -109,7 +111,8 @@ async def examine(
             wall=lambda: WALL + trio.current_time(),
             server=server,
         )
-        return await play(setting, scenario_named(scenario or specimen.scenario))
+        driven = scenario_named(scenario or specimen.scenario)
+        return await play(setting, replace(driven, drive=specimen.misdrive(driven.drive)))
 
 
 async def examine_process(specimen: Specimen, *, scenario: str | None = None, seed: int = 0) -> History:
