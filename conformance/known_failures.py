@@ -15,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from conformance.files import read_small
 from reports.results import Case, Verdict
 
 _FAILED = frozenset({Verdict.FAIL, Verdict.WARN})
@@ -46,7 +47,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_known_failures(path: Path) -> tuple[KnownFailure, ...]:
     """The entries of a file. Raises `KnownFailuresError`, or `OSError` where it cannot be read."""
     try:
-        tree = tomllib.loads(path.read_text("utf-8"))
+        tree = tomllib.loads(read_small(path).decode("utf-8"))
     except ValueError as error:  # a number of too many digits too, and what is not UTF-8
         raise KnownFailuresError(f"{path}: not TOML: {error}") from error
     except RecursionError as error:

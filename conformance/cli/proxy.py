@@ -12,6 +12,7 @@ from conformance.cli.interrupt import interruptible
 from conformance.config import did_you_mean
 from conformance.dialect import Dialect
 from conformance.drive.outcome import first_of
+from conformance.files import read_small
 from conformance.triggers import triggers
 from fault_injection.faults import AtTrigger, Fault, Plan
 from fault_injection.link import Fired
@@ -104,7 +105,7 @@ def _plan(path: Path | None) -> Plan:
     if path is None:
         return Plan()
     try:
-        plan = plan_from_json(path.read_bytes())
+        plan = plan_from_json(read_small(path))
         for fault in plan.faults:
             check_triggers(fault)
     except OSError as error:

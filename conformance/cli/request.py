@@ -12,6 +12,7 @@ import typer
 from conformance.cli.common import MISUSED, Failure
 from conformance.config import Loaded, credentials, literal
 from conformance.config.schema import Method
+from conformance.files import read_small
 
 HeaderOption: TypeAlias = Annotated[
     list[str] | None,
@@ -108,7 +109,7 @@ def _body(data: str) -> str:
         return data
     place = data[1:]
     try:
-        return sys.stdin.read() if place == "-" else Path(place).read_text("utf-8")
+        return sys.stdin.read() if place == "-" else read_small(Path(place)).decode("utf-8")
     except OSError as error:
         raise Failure(f"--data {data}: {error.strerror}", MISUSED) from error
     except UnicodeDecodeError as error:

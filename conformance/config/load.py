@@ -16,6 +16,7 @@ from conformance.config.resolved import authority_of
 from conformance.config.schema import Config, Target
 from conformance.config.sense import check_sense
 from conformance.config.template import fill, literal, placeholders
+from conformance.files import read_small
 
 FILE_NAME: Final = "sse-conformance.toml"
 _PYPROJECT: Final = "pyproject.toml"
@@ -116,7 +117,7 @@ def _hidden(text: str, secrets: set[str]) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_small(path).decode("utf-8"))
     except OSError as error:
         raise ConfigError(str(path), [Problem((), f"cannot be read: {error.strerror or error}")]) from None
     except UnicodeDecodeError as error:

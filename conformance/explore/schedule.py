@@ -15,6 +15,7 @@ import trio
 from conformance.asgi import Boundary, Moments, News
 from conformance.asgi import Choice as MomentsChoice
 from conformance.asgi.moments import AT_ONCE, UNDISTURBED
+from conformance.files import read_small
 from fault_injection.faults import Fault, Plan
 from fault_injection.plans import describe
 
@@ -168,7 +169,7 @@ class _Versioned(msgspec.Struct):
 def load_replay(path: Path) -> Replay:
     """Read a replay file. Raises `ReplayError`, `OSError`."""
     try:
-        content = path.read_bytes()
+        content = read_small(path)
         version = msgspec.json.decode(content, type=_Versioned).version
         if version > VERSION:
             raise ReplayError(
