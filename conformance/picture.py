@@ -1,23 +1,30 @@
-"""Draws a history: one lane for each subscriber's connection, one for the scenario and its requests."""
+"""Draws a history: one lane for each subscriber's connection, one for the scenario and its requests, and a chart for
+each gauge that was watched."""
+
+from collections.abc import Sequence
 
 from conformance.dialect import Role
 from conformance.history import Arrival, EventArrival, Exchange, History
-from reports.timeline import Lane, Mark, Span, Timeline, Tone
+from reports.timeline import Lane, Mark, Series, Span, Timeline, Tone
 
+_DRAWN_ELSEWHERE = ("stream", "probe")
 _DETAIL = 300  # characters of data behind a mark
 _MOST_MARKS = 5_000  # of one lane
 _MOMENTS = 1_000  # that a lane with more is divided into
+_MOST_CONNECTIONS = 12  # of one subscriber that have a lane each
 
 
 def picture(history: History) -> Timeline:
     """The timeline of a history."""
-    lanes = [_lane(exchange, history.duration) for exchange in history.streams]
+    lanes = [
+        lane for exchanges in history.subscribers.values() for lane in _lanes(exchanges, history.duration)
+    ]
     doings = tuple(
         Mark(mark.time, "note", mark.what, mark.detail) for mark in history.marks if not mark.exchange
     ) + tuple(
         Mark(each.requested.time, "note", f"{each.requested.method} {each.name}", _answer(each))
         for each in history.exchanges
-        if each.requested.purpose != "stream"
+        if each.requested.purpose not in _DRAWN_ELSEWHERE
     )
     stray = tuple(
         Mark(fired.time, "fault", fired.detail or type(fired.fault).__name__)
@@ -25,7 +32,30 @@ def picture(history: History) -> Timeline:
     )
     if doings or stray:
         lanes.append(Lane("scenario", tuple(sorted(doings + stray, key=lambda mark: mark.time))))
-    return Timeline(history.scenario, history.duration, tuple(lanes))
+    return Timeline(history.scenario, history.duration, tuple(lanes), _series(history))
+
+
+def _series(history: History) -> tuple[Series, ...]:
+    """Gauges that were looked at more than once; where a probe could not see there is no point."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for gauge in history.gauges:
+        if gauge.value is not None:
+            found.setdefault(gauge.name, []).append((gauge.time, gauge.value))
+    return tuple(
+        Series(name, tuple(points), "bytes" if name.endswith(".memory") else "")
+        for name, points in found.items()
+        if len(points) > 1
+    )
+
+
+def _lanes(exchanges: Sequence[Exchange], duration: float) -> Sequence[Lane]:
+    """A lane for each connection of a subscriber, or one for all of them where they are a storm."""
+    lanes = [_lane(exchange, duration) for exchange in exchanges]
+    if len(lanes) <= _MOST_CONNECTIONS:
+        return lanes
+    marks = sorted((mark for lane in lanes for mark in lane.marks), key=lambda mark: mark.time)
+    name = f"{exchanges[0].requested.subscriber}, {len(lanes)} connections"
+    return [Lane(name, tuple(_thinned(marks, duration)))]
 
 
 def _lane(exchange: Exchange, duration: float) -> Lane:

@@ -11,9 +11,10 @@ from math import floor, log10, sqrt
 
 import msgspec
 
+from reports.charts import charts
 from reports.labels import counts, labels
 from reports.outcome import plural
-from reports.shapes import CHARACTER, LEFT, OVER, RIGHT, WORDS, Bar, DrawnLane, Group, Picture, Stretch
+from reports.shapes import CHARACTER, LEFT, OVER, RIGHT, WORDS, Bar, Chart, DrawnLane, Group, Picture, Stretch
 from reports.text import instant, line, seconds
 from reports.timeline import Lane, Mark, Span, Timeline
 
@@ -51,6 +52,7 @@ def draw(timeline: Timeline) -> Picture:
     ends = [mark.time for lane in lanes for mark in lane.marks] + [
         s.end for lane in lanes for s in lane.spans
     ]
+    ends += [time for series in timeline.series for time, _ in series.points if _sane(time)]
     asked = timeline.duration if _sane(timeline.duration) else 0.0
     duration = max([asked, *ends, 1e-6])
     tones = [tone for tone in OVER if any(mark.tone == tone for lane in lanes for mark in lane.marks)]
@@ -66,17 +68,21 @@ def draw(timeline: Timeline) -> Picture:
     for lane, groups in zip(lanes, grouped, strict=True):
         drawn.append(_lane(lane, groups, scale, top, most))
         top = drawn[-1].bottom
+    below, left_out = charts(timeline.series, scale.x, top)
+    top = below[-1].bottom if below else top
     faults = sorted({group.x for groups in grouped for group in groups if group.tone == "fault"})
     return Picture(
         title=timeline.title,
-        description=_description(drawn, grouped, scale.duration),
+        description=_description(drawn, grouped, below, scale.duration),
         height=top + _FOOT,
         axis=top,
         ticks=tuple(_ticks(scale)),
         lanes=tuple(drawn),
+        charts=below,
         fault_lines=tuple(faults),
         tones=tuple(tones),
         together=together,
+        left_out=left_out,
     )
 
 
@@ -173,7 +179,9 @@ def _note(marks: Sequence[Mark]) -> str:
     return f"{plural(len(times), 'event')} {when}, longest gap {seconds(gap)}"
 
 
-def _description(lanes: Sequence[DrawnLane], groups: Sequence[Sequence[Group]], duration: float) -> str:
+def _description(
+    lanes: Sequence[DrawnLane], groups: Sequence[Sequence[Group]], below: Sequence[Chart], duration: float
+) -> str:
     told: list[str] = [f"{plural(len(lanes), 'lane')} over {seconds(duration)}."]
     for lane, found in zip(lanes, groups, strict=True):
         parts = [lane.note] if lane.note else []
@@ -182,6 +190,7 @@ def _description(lanes: Sequence[DrawnLane], groups: Sequence[Sequence[Group]], 
             parts += [f"{group.what} at {seconds(group.first)}" for group in marked[:3]]
             parts += [f"{len(marked) - 3:,} more of its kind"] * (len(marked) > 3)
         told.append(f"{lane.name}: {'; '.join(parts) or 'no event'}.")
+    told += [f"{chart.name}: {chart.note}." for chart in below]
     return " ".join(told)
 
 

@@ -75,6 +75,29 @@ class DrawnLane(msgspec.Struct, frozen=True):
     counts: tuple[Label, ...]
 
 
+class Point(msgspec.Struct, frozen=True):
+    """A value of a series; `words` is the value, `title` all there is to say."""
+
+    x: float
+    y: float
+    time: float
+    words: str
+    title: str
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """A series from `top` to `bottom`, drawn between its least and its greatest value, which `labels` name at `y`.
+    `line` is the points as SVG has them."""
+
+    name: str
+    note: str
+    top: float
+    bottom: float
+    line: str
+    points: tuple[Point, ...]
+    labels: tuple[tuple[float, Label], ...]
+
+
 class Picture(msgspec.Struct, frozen=True):
     """A timeline, laid out in a box of `WIDTH` by `height` units. `description` says it in words."""
 
@@ -84,6 +107,8 @@ class Picture(msgspec.Struct, frozen=True):
     axis: float
     ticks: tuple[tuple[float, str], ...]
     lanes: tuple[DrawnLane, ...]
+    charts: tuple[Chart, ...]
     fault_lines: tuple[float, ...]
     tones: tuple[Tone, ...]
     together: int  # how many lanes the last one stands for, 0 if for itself
+    left_out: int  # how many series are not drawn

@@ -1,4 +1,4 @@
-"""A picture of what happened when: lanes and marks, as data."""
+"""A picture of what happened when: lanes and marks, and numbers over time, as data."""
 
 from typing import Literal, TypeAlias
 
@@ -35,10 +35,19 @@ class Lane(msgspec.Struct, frozen=True, omit_defaults=True):
     spans: tuple[Span, ...] = ()
 
 
+class Series(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A number over time, e.g. a gauge of a probe: points of (seconds since the run began, value), in `unit`."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    unit: Literal["", "bytes"] = ""
+
+
 class Timeline(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The lanes of one scenario; `duration` in seconds. `limits` of attention (how many marks are drawn) are
-    the renderer's."""
+    """The lanes of one scenario, and the numbers that were watched in it; `duration` in seconds. `limits` of attention
+    (how many marks are drawn) are the renderer's."""
 
     title: str
     duration: float
     lanes: tuple[Lane, ...] = ()
+    series: tuple[Series, ...] = ()

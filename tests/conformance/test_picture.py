@@ -11,6 +11,7 @@ from conformance.history import (
     Connected,
     Ended,
     Fired,
+    Gauge,
     Head,
     History,
     How,
@@ -23,7 +24,7 @@ from conformance.history import (
 from conformance.picture import picture
 from conformance.wire import encode_comment, encode_event
 from fault_injection.faults import AtTrigger, Disconnect, Refuse
-from reports.timeline import Lane
+from reports.timeline import Lane, Series
 
 BODY = (
     (0.3, encode_event("{}", id="1")),
@@ -135,3 +136,48 @@ def test_a_hostile_stream_makes_a_bounded_picture() -> None:
 
 def test_a_history_of_one_record_can_be_drawn() -> None:
     assert picture(history([Began(scenario="s")])).lanes == ()
+
+
+def test_gauges_that_were_looked_at_again_are_drawn_and_the_requests_for_them_are_not() -> None:
+    looks = [
+        Gauge(time=time, name=name, value=value)
+        for time, name, value in (
+            (1.0, "process.memory", 80e6),
+            (1.0, "tasks", 1.0),
+            (1.5, "tasks", None),
+            (2.0, "process.memory", 81e6),
+            (2.0, "tasks", 3.0),
+            (2.0, "once", 3.0),
+        )
+    ]
+    asked = Requested(time=1.0, exchange="probe", purpose="probe", method="GET", url="http://h/debug")
+    drawn = picture(history([Began(terms=Terms()), asked, *looks]))
+    assert drawn.series == (
+        Series("process.memory", ((1.0, 80e6), (2.0, 81e6)), "bytes"),
+        Series("tasks", ((1.0, 1.0), (2.0, 3.0))),
+    )
+    assert drawn.lanes == ()
+
+
+@pytest.mark.parametrize(("connections", "lanes"), [(12, 12), (13, 1)])
+def test_a_storm_of_one_subscriber_is_one_lane(connections: int, lanes: int) -> None:
+    records: list[Record] = [Began(terms=Terms())]
+    for number in range(connections):
+        name = f"storm-{number}"
+        records += [
+            Requested(
+                time=number,
+                exchange=name,
+                purpose="stream",
+                method="GET",
+                url="http://h/",
+                subscriber="storm",
+            ),
+            Head(time=number, exchange=name, status=200),
+            Ended(time=number + 0.5, exchange=name, how="dropped"),
+        ]
+    drawn = picture(history(records))
+    assert len(drawn.lanes) == lanes
+    assert sum(len(lane.marks) for lane in drawn.lanes) == 2 * connections
+    if lanes == 1:
+        assert drawn.lanes[0].name == "storm, 13 connections"

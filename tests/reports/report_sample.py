@@ -1,7 +1,7 @@
 """A made-up run for the tests of the renderings: 12 scenarios, 45 rules, broken ones, a burst, a resume."""
 
 from reports.results import Case, Evidence, Finding, Level, Results, RuleInfo, Scenario, Verdict, summarise
-from reports.timeline import Lane, Mark, Span, Timeline
+from reports.timeline import Lane, Mark, Series, Span, Timeline
 
 SCENARIOS = {
     "subscribe": "Opens the stream before the work begins and reads it to its end.",
@@ -277,4 +277,24 @@ def resume() -> Timeline:
 def timelines() -> dict[str, Timeline]:
     plain = {name: Timeline(name, 8.42, (steady(),)) for name in SCENARIOS}
     crowd = Timeline("crowd", 8.42, tuple(steady(f"GET /jobs/7/events #{n}", count=30) for n in range(100)))
-    return {**plain, "buffering proxy": burst(), "resume after a cut": resume(), "crowd": crowd}
+    return {
+        **plain,
+        "buffering proxy": burst(),
+        "resume after a cut": resume(),
+        "crowd": crowd,
+        "stalled reader": Timeline("stalled reader", 8.42, (steady(),), gauges()),
+    }
+
+
+def gauges() -> tuple[Series, ...]:
+    """One that leaks, one that does not change, one of bytes."""
+    times = [0.3 * n for n in range(28)]
+    return (
+        Series("process.threads", tuple((time, 4.0) for time in times)),
+        Series("process.descriptors", tuple((time, 9.0 + 4 * n) for n, time in enumerate(times))),
+        Series(
+            "process.memory",
+            tuple((time, 80.4e6 + 40_000 * (n % 7)) for n, time in enumerate(times)),
+            "bytes",
+        ),
+    )

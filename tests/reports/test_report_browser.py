@@ -165,6 +165,31 @@ def test_pointing_at_a_mark_reads_it_out(page: Page) -> None:
     )
 
 
+def test_arrow_keys_read_out_a_gauge_and_pointing_at_it_does(page: Page) -> None:
+    scenario = page.locator("#scenario-stalled-reader")
+    scenario.locator("[data-timeline]").focus()
+    readout = scenario.locator(".readout")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert readout.inner_text() == "process.descriptors · 0.300 s · 13"
+    page.keyboard.press("End")
+    assert readout.inner_text() == "process.descriptors · 8.100 s · 117"
+    scenario.locator(".chart", has_text="process.memory").locator("use").nth(6).hover()
+    assert readout.inner_text() == "process.memory · 1.800 s · 80.64 MB"
+
+
+def test_a_chart_has_a_line_and_the_words_of_its_ends(page: Page) -> None:
+    scenario = page.locator("#scenario-stalled-reader")
+    chart = scenario.locator(".chart", has_text="process.descriptors")
+    line, words = chart.locator("polyline").bounding_box(), str(chart.text_content())
+    assert line is not None
+    assert line["width"] > 500
+    assert 20 < line["height"] < 60
+    assert "9 to 117, 9 at first, 117 at last" in words
+    assert "process.threads: 4 throughout." in str(scenario.locator("svg desc").text_content())
+
+
 def test_without_script_everything_can_be_read(browser: Browser, report: Path) -> None:
     with browser.new_context(java_script_enabled=False) as context, context.new_page() as page:
         page.goto(report.as_uri() + "#cases-subscribe-http")

@@ -15,7 +15,7 @@ from report_sample import timelines
 
 from reports.html import render_html
 from reports.results import Case, Evidence, Finding, Level, Results, RuleInfo, Scenario, Verdict
-from reports.timeline import Lane, Mark, Span, Timeline
+from reports.timeline import Lane, Mark, Series, Span, Timeline
 
 VOID = {"meta", "input", "link", "br", "img"}
 
@@ -85,7 +85,8 @@ def every(text: str, verdict: Verdict = Verdict.FAIL, *, excused: str | None = N
 
 def picture(text: str) -> Timeline:
     marks = (Mark(0.1, "event", text, text), Mark(0.2, "fault", text, text))
-    return Timeline(text, 1.0, (Lane(text, marks, (Span(0.0, 0.5, "quiet", text),)),))
+    lanes = (Lane(text, marks, (Span(0.0, 0.5, "quiet", text),)),)
+    return Timeline(text, 1.0, lanes, (Series(text, ((0.1, 1.0), (0.2, 2.0))),))
 
 
 def test_the_page_tells_the_verdict_the_run_and_the_evidence() -> None:
