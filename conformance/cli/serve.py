@@ -12,6 +12,7 @@ from conformance.config import did_you_mean
 from conformance.drive.outcome import first_of
 from conformance.reference.service import ServiceOptions, serve_reference
 from conformance.specimens import REFERENCE, SPECIMEN, Specimen
+from conformance.specimens.program import GRACEFUL, serve_program
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -46,12 +47,14 @@ def serve_command(
     served = _specimen(specimen or REFERENCE.name)
     options = msgspec.structs.replace(served.options, state=state, token=token or served.options.token)
     try:
-        trio.run(_serve, host, port, options, served)
+        code = trio.run(_serve, host, port, options, served)
     except* (OSError, ValueError) as group:
         error = first_of(group)
         raise Failure(
             f"cannot serve on {host}:{port}: {said(error)}. --port 0 takes a free port", MISUSED
         ) from error
+    if code:
+        raise typer.Exit(code)
 
 
 def _specimen(name: str) -> Specimen:
@@ -63,14 +66,16 @@ def _specimen(name: str) -> Specimen:
     return SPECIMEN[name]
 
 
-async def _serve(host: str, port: int, options: ServiceOptions, specimen: Specimen) -> None:
+async def _serve(host: str, port: int, options: ServiceOptions, specimen: Specimen) -> int:
+    """Serve, and give the exit code."""
     what = "jobs" if specimen is REFERENCE else f"jobs, wrong on purpose ({specimen.summary}),"
-    await serve_reference(
-        host,
-        port,
-        options=options,
-        wrap=specimen.wrap,
-        on_ready=lambda url: err.print(
-            f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False
-        ),
-    )
+
+    def on_ready(url: str) -> None:
+        err.print(f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False)
+
+    if specimen.manner != GRACEFUL:
+        return await serve_program(
+            specimen.manner, host=host, port=port, options=options, wrap=specimen.wrap, on_ready=on_ready
+        )
+    await serve_reference(host, port, options=options, wrap=specimen.wrap, on_ready=on_ready)
+    return 0

@@ -91,6 +91,8 @@ def ending_told(history: History) -> Judgement:
     if not readable(history):
         return nothing_to_read(history)
     streams = [stream for stream in _open_then(history, asked) if stream.how == "complete" and told(stream)]
+    if not streams and any(stream.how in _CUT for stream in _open_then(history, asked)):
+        return not_applicable("the streams were cut off: shutdown.streams-ended has its say")
     if not streams:
         return inconclusive("no stream that had begun was ended by the server")
     return settle(

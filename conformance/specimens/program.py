@@ -1,6 +1,8 @@
 """How a specimen ends, as a program: asked by a signal, or killed."""
 
+import os
 import random
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import trio
 from conformance.drive.control import StopSignal
 from conformance.reference.app import App, Request, Responder
 from conformance.reference.service import ServiceOptions, open_service
-from fault_injection.network import Listener, Network
+from fault_injection.network import Listener, Network, SocketNetwork
 
 
 @dataclass(frozen=True)
@@ -139,3 +141,50 @@ class InProcess:
             if self._manner.child == "listening":
                 self._held = await self._network.listen("127.0.0.1", self.port)
         self._over.set()
+
+
+async def serve_program(
+    manner: Manner,
+    *,
+    host: str,
+    port: int,
+    options: ServiceOptions,
+    wrap: Callable[[App], App],
+    on_ready: Callable[[str], None],
+) -> int:
+    """Run a service on sockets, in a process of its own, until it is asked to end; give the exit code. `on_ready` is
+    told the URL. It does not return where the manner is to be abrupt."""
+    asked = trio.Event()
+    heeded = [signal.Signals[name] for name in manner.heeds]
+    for number in {signal.SIGTERM, signal.SIGINT}.difference(heeded):
+        signal.signal(number, signal.SIG_IGN)
+    if manner.child == "idle":
+        _fork()
+    with trio.open_signal_receiver(*heeded) as signals:
+        async with open_service(
+            SocketNetwork(),
+            host=host,
+            port=port,
+            options=options,
+            rng=random.SystemRandom(),
+            wrap=lambda app: forgetting(wrap(app), asked),
+        ) as service:
+            if manner.child == "listening":
+                _fork()
+            on_ready(service.url)
+            await anext(signals)
+            asked.set()
+            await trio.sleep(manner.takes_in)
+            if manner.abrupt:
+                os._exit(manner.code)
+    return manner.code
+
+
+def _fork() -> None:
+    """Start a process that has what this one has, does nothing with it, and hears no signal but SIGKILL."""
+    if os.fork() == 0:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            signal.pause()
