@@ -53,6 +53,20 @@ def broken_rules(results: Results) -> tuple[str, ...]:
     return tuple(dict.fromkeys(case.rule for case in results.cases if status(case) in fatal))
 
 
+def undecided_rules(results: Results) -> tuple[str, ...]:
+    """The names of the rules that came to a verdict in no scenario, and were inconclusive in one at least."""
+    decided = {
+        case.rule for case in results.cases if status(case) in {Status.PASS, Status.WARN, Status.EXCUSED}
+    }
+    return tuple(
+        dict.fromkeys(
+            case.rule
+            for case in results.cases
+            if status(case) is Status.INCONCLUSIVE and case.rule not in decided
+        )
+    )
+
+
 def outcome(results: Results) -> Outcome:
     """What the run comes to. A run that did not get to its end has not conformed, whatever was judged."""
     found = {status(case) for case in results.cases}
@@ -93,12 +107,13 @@ def _breakage(results: Results) -> str:
 
 
 def headline(results: Results) -> str:
-    """The run in one line, for the top of a report: `Conforms`, `Does not conform: 3 rules broken`,
-    `Interrupted`, `Not reached` ... Holds no text that a peer sent."""
+    """The run in one line, for the top of a report: `Conforms`, `Conforms, with 1 rule undecided`,
+    `Does not conform: 3 rules broken`, `Interrupted`, `Not reached` ... Holds no text that a peer sent."""
     breakage = _breakage(results)
     match outcome(results):
         case Outcome.CONFORMS:
-            return "Conforms"
+            undecided = len(undecided_rules(results))
+            return f"Conforms, with {plural(undecided, 'rule')} undecided" if undecided else "Conforms"
         case Outcome.BROKEN:
             return f"Does not conform: {breakage}"
         case Outcome.ERROR:

@@ -36,6 +36,12 @@ ERROR, OPEN = case(Verdict.ERROR, "a.b"), case(Verdict.INCONCLUSIVE)
     [
         (run(PASS), Outcome.CONFORMS, "Conforms"),
         (run(PASS, WARN), Outcome.CONFORMS, "Conforms"),
+        (run(PASS, OPEN), Outcome.CONFORMS, "Conforms"),  # decided in another scenario
+        (
+            run(PASS, case(Verdict.INCONCLUSIVE, "a.b"), case(Verdict.NOT_APPLICABLE, "a.b")),
+            Outcome.CONFORMS,
+            "Conforms, with 1 rule undecided",
+        ),
         (run(PASS, WARN, strict=True), Outcome.BROKEN, "Does not conform: 1 rule broken"),
         (run(PASS, FAIL), Outcome.BROKEN, "Does not conform: 1 rule broken"),
         (run(FAIL, case(Verdict.FAIL, scenario="2")), Outcome.BROKEN, "Does not conform: 1 rule broken"),
