@@ -20,7 +20,7 @@ EXAMPLES = """
 
   sse-conformance rules resume.no-gap   [dim]one: why it matters, where it comes from, how to mend a server[/]
 
-  sse-conformance rules --matrix > docs/matrix.md   [dim]every rule against every server that is wrong on purpose[/]
+  sse-conformance rules --matrix   [dim]every rule against every server that is wrong on purpose[/]
 """
 
 

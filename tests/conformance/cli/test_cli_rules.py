@@ -7,6 +7,7 @@ import pytest
 from cli_world import Sse, in_folder
 
 from conformance.rules import RULES
+from conformance.specimens import SPECIMENS
 
 sse = pytest.fixture(in_folder)
 
@@ -33,6 +34,21 @@ def test_every_rule_is_explained(sse: Sse) -> None:
             "Judged in the scenarios",
         ):
             assert part.strip() in out
+
+
+def test_the_matrix_and_what_is_wrong_with_it(sse: Sse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conformance.specimens.SPECIMENS", SPECIMENS[:1])
+    ran = sse("rules", "--matrix")
+    assert f"| {SPECIMENS[0].name} | `X" in ran.out
+    assert "the catalogue does not hold" in ran.err
+    assert "http.content-type is broken by no specimen" in ran.err
+    assert ran.code == 3
+
+
+def test_the_matrix_takes_no_name(sse: Sse) -> None:
+    ran = sse("rules", "--matrix", "order")
+    assert ran.code == 2
+    assert "give no name" in ran.err
 
 
 def test_the_schema_of_a_history_is_printed(sse: Sse) -> None:
