@@ -27,6 +27,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     hostile.hostile_input,
     crowd.crowd,
     storms.connect_storm,
+    storms.stalled_reader,
     cuts.restart,
     shutdown.shutdown,
     shutdown.shutdown_sigint,

@@ -6,6 +6,7 @@ from math import inf
 
 import trio
 
+from conformance.config import PAYLOAD
 from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage, Unreached
 from conformance.drive.subscription import Subscription
@@ -24,6 +25,10 @@ _SAMPLES = 25  # looks at the gauges while it storms
 _WAIT = 0.5  # seconds for what a connection is dropped at; it is dropped then, too
 _LOOKS = 0.05  # seconds between two looks at the end, at first; doubled each time
 _LONGEST_LOOK = 1.0
+
+_FLOODS = ("flood", "echo")  # variants whose work tells what it is given, the first one much of it
+_FLOOD = 100_000  # characters in each event: they fill the buffers on the way, which have some megabytes
+_TRICKLE = 4_000  # where these are small, in virtual time
 
 _MOMENTS: tuple[Callable[[Subscription], bool], ...] = (
     lambda self: self.sent,
@@ -165,3 +170,30 @@ def _is_back(
     """Memory does not come back: what was freed stays with the allocator."""
     known = [value for value in (before.get(name), usual.get(name)) if value is not None]
     return name == MEMORY or now is None or not known or now <= max(known)
+
+
+@scenario(
+    "stalled-reader",
+    summary="Of two subscribers one stops reading while the work tells much; the other must not notice, and the server "
+    "must not keep for ever what is not read. Before, one reads alone, for comparison.",
+    needs=("expect.shared",),
+    exclusive=True,
+)
+async def stalled_reader(stage: Stage) -> None:
+    variant = next((name for name in _FLOODS if name in stage.config.target.variants), None)
+    size = _FLOOD if stage.scales is not None else _TRICKLE
+    await stage.sample("before")
+    await stage.start(variant, **{PAYLOAD: "x" * size})
+    async with stage.subscribe("control") as control:
+        await control.finished()
+    await stage.sample("during", cycles=1)
+    await stage.start(None, **{PAYLOAD: "x" * size})  # the variant is the stage's by now
+    async with stage.subscribe("stalled") as stalled:
+        if not await stalled.head():
+            return
+        stalled.stall()
+        async with stage.subscribe("reader") as reader:
+            await reader.finished()
+            await stage.sample("during", cycles=2)
+        await stalled.drop()
+    await stage.sample("after", cycles=2)

@@ -176,62 +176,73 @@ def _queueing(app: App) -> App:
 
 def _impatient(config: Config) -> Config:
     """So that it need not be waited long for what never comes back."""
-    limits = msgspec.structs.replace(config.limits, cancellation=0.2, silence=0.6, shutdown=0.5)
+    limits = msgspec.structs.replace(config.limits, cancellation=0.2, silence=0.3, shutdown=0.5)
     return msgspec.structs.replace(config, limits=limits)
 
 
-def _losing(name: str, summary: str, breaks: tuple[str, ...], wrap: Wrap, *, process: bool) -> Specimen:
-    return Specimen(name, summary, breaks, "connect-storm", wrap=wrap, configure=_impatient, process=process)
+def _losing(name: str, summary: str, breaks: tuple[str, ...], wrap: Wrap) -> Specimen:
+    return Specimen(name, summary, breaks, "connect-storm", wrap=wrap, configure=_impatient, process=True)
 
 
 SPECIMENS = (
-    _losing(
+    Specimen(
         "lost-slots",
         "The count of subscribers does not go down when one leaves before the end.",
         ("resource.gauges-return",),
-        _slots,
-        process=False,
+        "connect-storm",
+        wrap=_slots,
+        implies=("cancel.before-head",),
     ),
-    _losing(
+    Specimen(
         "left-tasks",
         "A task stays behind with every subscriber who leaves before the end.",
         ("resource.gauges-return",),
-        _tasks,
-        process=False,
+        "connect-storm",
+        wrap=_tasks,
     ),
     _losing(
         "left-files",
         "A file stays open with every subscriber who leaves before the end.",
         ("resource.descriptors",),
         _files,
-        process=True,
     ),
     _losing(
         "left-threads",
         "A thread stays behind with every subscriber who leaves before the end.",
         ("resource.threads",),
         _threads,
-        process=True,
     ),
     _losing(
         "left-children",
         "A process stays behind, unreaped, with every subscriber who leaves before the end.",
         ("resource.children",),
         _children,
-        process=True,
     ),
     _losing(
         "left-memory",
         "50 kB are kept for every subscriber who leaves before the end.",
         ("resource.memory",),
         _memory,
-        process=True,
     ),
     _losing(
         "kept-connections",
         "The handler of a stream does not end when its client goes, and keeps the connection.",
         ("resource.sockets", "resource.descriptors"),
         _leaving(_stay),
+    ),
+    Specimen(
+        "in-turn",
+        "Each subscriber is sent to in its turn, and waited for: one who does not read holds all others up.",
+        ("resource.stalled-reader",),
+        "stalled-reader",
+        wrap=_in_turn,
+    ),
+    Specimen(
+        "endless-queue",
+        "What a subscriber does not read is queued for it without bounds.",
+        ("resource.stalled-reader",),
+        "stalled-reader",
+        wrap=_queueing,
         process=True,
     ),
 )

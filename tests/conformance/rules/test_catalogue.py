@@ -38,9 +38,7 @@ def test_every_rule_has_a_specimen_that_breaks_it(rule: Rule) -> None:
 
 @pytest.mark.parametrize(
     "specimen",
-    [
-        each for each in SPECIMENS if not each.process
-    ],  # of the others test_resource_processes.py has its tests
+    [each for each in SPECIMENS if not each.process],  # of the others test_matrix.py has the tests
     ids=lambda specimen: specimen.name,
 )
 async def test_a_specimen_is_caught_by_the_rules_it_breaks(
