@@ -2,6 +2,7 @@
 each gauge that was watched."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from conformance.dialect import Role
 from conformance.history import Arrival, EventArrival, Exchange, History
@@ -12,13 +13,18 @@ _DETAIL = 300  # characters of data behind a mark
 _MOST_MARKS = 5_000  # of one lane
 _MOMENTS = 1_000  # that a lane with more is divided into
 _MOST_CONNECTIONS = 12  # of one subscriber that have a lane each
+_MOST_SUBSCRIBERS = 12
+
+_Subscribers: TypeAlias = tuple[tuple[Exchange, ...], ...]
 
 
 def picture(history: History) -> Timeline:
     """The timeline of a history."""
-    lanes = [
-        lane for exchanges in history.subscribers.values() for lane in _lanes(exchanges, history.duration)
-    ]
+    shown, others = _of_a_crowd(tuple(history.subscribers.values()))
+    lanes = [lane for exchanges in shown for lane in _lanes(exchanges, history.duration)]
+    if others:
+        all_theirs = [exchange for exchanges in others for exchange in exchanges]
+        lanes.append(_together(f"{len(others)} other subscribers", all_theirs, history.duration))
     doings = tuple(
         Mark(mark.time, "note", mark.what, mark.detail) for mark in history.marks if not mark.exchange
     ) + tuple(
@@ -31,7 +37,8 @@ def picture(history: History) -> Timeline:
         for fired in history.unowned_faults
     )
     if doings or stray:
-        lanes.append(Lane("scenario", tuple(sorted(doings + stray, key=lambda mark: mark.time))))
+        marks = sorted(doings + stray, key=lambda mark: mark.time)
+        lanes.append(Lane("scenario", tuple(_thinned(marks, history.duration))))
     return Timeline(history.scenario, history.duration, tuple(lanes), _series(history))
 
 
@@ -50,12 +57,29 @@ def _series(history: History) -> tuple[Series, ...]:
 
 def _lanes(exchanges: Sequence[Exchange], duration: float) -> Sequence[Lane]:
     """A lane for each connection of a subscriber, or one for all of them where they are a storm."""
-    lanes = [_lane(exchange, duration) for exchange in exchanges]
-    if len(lanes) <= _MOST_CONNECTIONS:
-        return lanes
-    marks = sorted((mark for lane in lanes for mark in lane.marks), key=lambda mark: mark.time)
-    name = f"{exchanges[0].requested.subscriber}, {len(lanes)} connections"
-    return [Lane(name, tuple(_thinned(marks, duration)))]
+    if len(exchanges) <= _MOST_CONNECTIONS:
+        return [_lane(exchange, duration) for exchange in exchanges]
+    name = f"{exchanges[0].requested.subscriber}, {len(exchanges)} connections"
+    return [_together(name, exchanges, duration)]
+
+
+def _together(name: str, exchanges: Sequence[Exchange], duration: float) -> Lane:
+    """One lane for them all."""
+    marks = (mark for exchange in exchanges for mark in _lane(exchange, duration).marks)
+    return Lane(name, tuple(_thinned(sorted(marks, key=lambda mark: mark.time), duration)))
+
+
+def _of_a_crowd(subscribers: _Subscribers) -> tuple[_Subscribers, _Subscribers]:
+    """Those that are drawn, each in a lane, and the others. Of a crowd some are enough, first of all those that were
+    not told of their completion."""
+    if len(subscribers) <= _MOST_SUBSCRIBERS:
+        return subscribers, ()
+    sorted_out = sorted(subscribers, key=lambda exchanges: any(each.completed for each in exchanges))
+    shown = {id(exchanges) for exchanges in sorted_out[:_MOST_SUBSCRIBERS]}
+    return (
+        tuple(exchanges for exchanges in subscribers if id(exchanges) in shown),
+        tuple(exchanges for exchanges in subscribers if id(exchanges) not in shown),
+    )
 
 
 def _lane(exchange: Exchange, duration: float) -> Lane:

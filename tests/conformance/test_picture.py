@@ -181,3 +181,23 @@ def test_a_storm_of_one_subscriber_is_one_lane(connections: int, lanes: int) -> 
     assert sum(len(lane.marks) for lane in drawn.lanes) == 2 * connections
     if lanes == 1:
         assert drawn.lanes[0].name == "storm, 13 connections"
+
+
+def test_of_a_crowd_those_are_drawn_who_were_not_told() -> None:
+    untold = {"crowd-30", "crowd-77"}
+    records: list[Record] = [
+        Began(terms=Terms(dialect=effective_dialect(Dialect(preset="task-stream"))), scenario="crowd")
+    ]
+    for number in range(1, 101):
+        name = f"crowd-{number}"
+        records += [
+            Requested(time=0.1, exchange=name, purpose="stream", method="GET", url="/", subscriber=name),
+            Head(time=0.2, exchange=name, status=200, headers=(("content-type", "text/event-stream"),)),
+            *(Chunk.of(time, name, data) for time, data in BODY[: 2 if name in untold else 3]),
+            Ended(time=0.6, exchange=name, how="complete"),
+        ]
+    lanes = picture(history(records)).lanes
+    assert len(lanes) == 13
+    assert untold <= {lane.name for lane in lanes}
+    assert lanes[-1].name == "88 other subscribers"
+    assert sum(mark.tone == "good" for mark in lanes[-1].marks) == 88
