@@ -113,7 +113,11 @@ class Decoder:
         for at in range(0, len(data), _STEP):
             if self.stopped:
                 break
-            self._feed(data[at : at + _STEP], items)
+            step = data[at : at + _STEP]
+            if self._long is not None:  # it began in the step before
+                step = self._feed_long(self._long, step, items)
+            if step:
+                self._feed(step, items)
         self._calm = self._find_calm()
         return items
 

@@ -289,3 +289,13 @@ def test_items_of_many_kinds_survive_one_large_feed() -> None:
     kinds = [sum(isinstance(item, kind) for item in items) for kind in (Comment, Reconnection, Event)]
     assert kinds == [20_000] * 3
     assert decoder.offset == len(stream)
+
+
+@pytest.mark.parametrize("size", [1_000, 65_536, 65_537, 196_608, 10**6])
+def test_a_long_line_survives_chunks_that_are_longer_than_the_decoders_steps(size: int) -> None:
+    """One megabyte of data, as a server sends it that writes an event at once."""
+    body = b"data: " + b"x" * 10**6 + b"\n\nevent: next\ndata: 1\n\n"
+    decoder = Decoder()
+    items = [item for at in range(0, len(body), size) for item in decoder.feed(body[at : at + size])]
+    assert [len(item.data) for item in items if isinstance(item, Event)] == [10**6, 1]
+    assert len(items) == 2
