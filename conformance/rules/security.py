@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from conformance.dialect import Role
+from conformance.dialect import Role, parse_json
 from conformance.history import EventArrival, Exchange, History
+from conformance.pointer import ABSENT
 from conformance.rules import security_echo
 from conformance.rules.http_edges import let_in, what_came
 from conformance.rules.http_seen import answered, no_answer
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
+from conformance.rules.security_echo import strings_in
 from reports.results import Finding, Level
 
 _TRACES = (
@@ -21,7 +23,8 @@ _TRACES = (
     (
         "JavaScript",
         re.compile(
-            r"^[ \t]+at (?:.{1,200} \()?(?:file://|node:|/|[A-Za-z]:\\)[^\s()]+:\d+:\d+\)?", re.MULTILINE
+            r"^[ \t]+at (?:async )?(?:.{1,200} \()?(?:file://|node:|/|[A-Za-z]:\\)[^\s()]+:\d+:\d+\)?",
+            re.MULTILINE,
         ),
     ),
     (
@@ -139,8 +142,10 @@ def _errors(exchange: Exchange) -> Iterator[tuple[EventArrival | None, str]]:
 
 
 def _readable(text: str) -> str:
-    """With the line ends and quotes that JSON escapes."""
-    return text[:_LOOKED_THROUGH].replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
+    """The strings of the text where it is JSON, else the text; not more than 64 Ki characters."""
+    value = parse_json(text)
+    found = text if value is ABSENT else "\n".join(strings_in(value))
+    return found[:_LOOKED_THROUGH]
 
 
 def _trace_in(text: str) -> tuple[str, str] | None:

@@ -61,15 +61,16 @@ def _texts(arrival: EventArrival) -> Iterator[tuple[str, bool]]:
     if value is ABSENT:
         yield arrival.event.data, False
     else:
-        yield from ((text, True) for text in _strings(value, _DEPTH))
+        yield from ((text, True) for text in strings_in(value))
 
 
-def _strings(value: Any, depth: int) -> Iterator[str]:
+def strings_in(value: Any, depth: int = _DEPTH) -> Iterator[str]:
+    """The strings in a JSON value, so many levels deep."""
     if isinstance(value, str):
         yield value
     elif depth and isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
-            yield from _strings(inner, depth - 1)
+            yield from strings_in(inner, depth - 1)
 
 
 def _echo(stream: Exchange, payload: Payload, arrival: EventArrival, text: str, is_json: bool) -> _Echo:
@@ -80,7 +81,7 @@ def _echo(stream: Exchange, payload: Payload, arrival: EventArrival, text: str, 
     got = text[: end + len(TAIL)]
     if _same(got, whole) or (not is_json and _same(got, _with_newlines(whole))):
         return _Echo(arrival, "whole")
-    if _same(got, _with_newlines(whole).replace("\ndata: ", "\n")):
+    if _same(got, _without_fields(whole)):
         return _Echo(arrival, "injected", "`data: ` in the text was taken for a field")
     if _same(_with_newlines(got), _with_newlines(whole)):
         return _Echo(arrival, "changed", "its line ends are others")
@@ -91,7 +92,10 @@ def _cut(stream: Exchange, arrival: EventArrival, text: str, whole: str) -> _Ech
     """The end is missing. Where a line of the text ends there, and the end did arrive, it was taken for something
     else than data."""
     left = text.removesuffix("\n")
-    at_line_end = whole.startswith(left) and whole[len(left) : len(left) + 1] in {"\n", "\r"}
+    at_line_end = any(
+        each.startswith(left) and each[len(left) : len(left) + 1] in {"\n", "\r"}
+        for each in (whole, _without_fields(whole))
+    )
     if at_line_end and _arrived_elsewhere(stream):
         return _Echo(arrival, "injected", "what followed its first line end was not data any more")
     return _Echo(arrival, "cut", f"of {len(whole)} characters {len(text)} came")
@@ -108,6 +112,11 @@ def _arrived_elsewhere(stream: Exchange) -> bool:
 def _with_newlines(text: str) -> str:
     """As data can carry it: CR LF and CR are line ends like LF (WHATWG HTML, section 9.2.6)."""
     return _LINE_ENDS.sub("\n", text)
+
+
+def _without_fields(text: str) -> str:
+    """What is left of it where `data: ` at the beginning of a line is taken for a field."""
+    return _with_newlines(text).replace("\ndata: ", "\n")
 
 
 def _same(got: str, wanted: str) -> bool:
