@@ -92,55 +92,60 @@ class DirectPump:
 
     def _move(self, now: float) -> None:
         """Take what the senders sent, do what the link says, give the receivers what it lets out."""
-        link = self._link
-        for direction in DIRECTIONS:
-            self._read(direction, now)
-        waiting = [direction for direction in self._reading if self._is_full(direction)]
+        link, outboxes = self._link, self._outboxes
+        full = [direction for direction in DIRECTIONS if not self._read(direction, now)]
         for action in link.advance(now):
             match action:
                 case Send(direction, data):
-                    self._outboxes[direction].put(data)
+                    outboxes[direction].put(data)
                 case Fired():
                     self._observer.fired(self._connection, action)
                 case Reset():
                     self._reset_at = now + RESET_GRACE
-                    for outbox in self._outboxes.values():
+                    for outbox in outboxes.values():
                         outbox.ended = True
                 case _:
-                    self._outboxes[action.direction].ended = True
+                    outboxes[action.direction].ended = True
         for direction in DIRECTIONS:
-            self._write(direction, now)
-        self._again |= any(not self._is_full(direction) for direction in waiting)
+            if outboxes[direction].has_something:
+                self._write(direction, now)
+        for direction in full:
+            self._again |= not self._is_full(direction)
+        if not link.over:
+            return
         if self._reset_at < math.inf:
-            if now >= self._reset_at or all(outbox.is_done for outbox in self._outboxes.values()):
+            if now >= self._reset_at or all(outbox.is_done for outbox in outboxes.values()):
                 for end in self._ends.values():
                     end.reset()
                 self.how = "rst"
-        elif link.over and all(outbox.closed for outbox in self._outboxes.values()):
+        elif all(outbox.closed for outbox in outboxes.values()):
             self.how = "fin"
 
-    def _read(self, direction: Direction, now: float) -> None:
-        """Feed the link with what the sender of this direction sent, as long as the link wants it."""
+    def _read(self, direction: Direction, now: float) -> bool:
+        """Feed the link with what the sender of this direction sent. False: the link wants no more for now."""
         link, sender = self._link, self._ends[direction]
-        while direction in self._reading and not self._is_full(direction):
+        while direction in self._reading:
+            if self._is_full(direction):
+                return False
             try:
                 data = sender.receive_now(READ)
             except trio.BrokenResourceError:
                 link.receive_reset(direction, now)
                 self._reading.discard(direction)
-                return
+                break
             except trio.ClosedResourceError:  # by `_write`, for the link is over
                 self._reading.discard(direction)
-                return
+                break
             if data is None:
-                return
+                break
             if not data:
                 link.receive_eof(direction, now)
                 self._reading.discard(direction)
-                return
+                break
             if not link.over:
                 self._observer.ingress(self._connection, direction, data, now)
             link.receive(direction, data, now)
+        return True
 
     def _write(self, direction: Direction, now: float) -> None:
         """Give the receiver of this direction what the link lets out; close it when both directions ended."""
@@ -178,6 +183,11 @@ class _Outbox:
         self.told = False  # and the receiver knows it
         self.closed = False
         self._discarding = False
+
+    @property
+    def has_something(self) -> bool:
+        """There is something to send, or an end to tell."""
+        return bool(self.queue) or self.ended or self._discarding
 
     @property
     def is_done(self) -> bool:

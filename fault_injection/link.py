@@ -168,7 +168,11 @@ class Link:
 
         Stop reading meanwhile, so that the sender feels it as on a slow link.
         """
-        return not self.over and any(toxic.full() for toxic in self._pipes[direction])
+        if not self.over:
+            for toxic in self._pipes[direction]:
+                if toxic.full():
+                    return True
+        return False
 
     def _reporter(self, index: int, fault: Fault) -> Callable[[float, str], None]:
         return lambda time, detail: self._actions.append(Fired(index, fault, time, detail))

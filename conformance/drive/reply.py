@@ -1,4 +1,4 @@
-"""One request over any `Network`, and its reply, piece by piece: HTTP/1.1 by h11, without a pool.
+"""One request over any `Network`, and its reply, piece by piece: HTTP/1.1 by h11 (`http1.py`), without a pool.
 
 A scenario makes one connection for each request and takes what comes as it comes. httpx stays for what plain
 HTTP does not need: TLS, userinfo in the URL, and where a redirect leads. What is raised is httpx's.
@@ -6,13 +6,13 @@ HTTP does not need: TLS, userinfo in the URL, and where a redirect leads. What i
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 import h11
 import httpx
 import trio
 
+from conformance.drive.http1 import Asked, Client, Head, Headers, Part
 from conformance.transport import (
     REDIRECT_LIMIT,
     TOO_LARGE,
@@ -26,10 +26,8 @@ from conformance.transport import (
 )
 from fault_injection.network import Connection, Network
 
-_LARGEST_HEAD: Final = 100 * 1024  # bytes; as httpcore has it
 _READ: Final = 64 * 1024
 
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 Sent: TypeAlias = Callable[[], None]
 
 
@@ -103,58 +101,56 @@ class _Line(Reply):
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
+        self._http: Client | None = None
 
-    async def send(self, request: httpx.Request, sent: Sent = lambda: None) -> None:
+    async def send(self, request: httpx.Request, sent: Sent = lambda: None) -> bool:
+        """Send it; False where the connection takes no other request."""
         try:
-            head = _head(request.method, request.url.raw_path, tuple(request.headers.raw))
-            data = self._http.send(head)
-            if body := request.content:
-                data += self._http.send(h11.Data(data=body))
-            data += self._http.send(h11.EndOfMessage())
+            asked = Asked(request.method, request.url.raw_path, tuple(request.headers.raw), request.content)
+            if self._http is None:
+                self._http = Client(asked)
+                data = self._http.request
+            elif (more := self._http.again(asked)) is not None:
+                data = more
+            else:
+                return False
         except h11.LocalProtocolError as error:
             raise httpx.LocalProtocolError(str(error)) from error
         try:
             if (taken := self.connection.send_now(data)) < len(data):
                 await self.connection.send_all(data[taken:])
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            return  # a server may answer before it has read all, and close; the answer tells
+            return True  # a server may answer before it has read all, and close; the answer tells
         sent()
+        return True
 
     async def read_head(self) -> None:
         """Wait for the response's head."""
-        while not isinstance(event := await self._next(), h11.Response):
-            if isinstance(event, h11.InformationalResponse) and event.status_code == 101:
-                break
-        self.status, self.reason = event.status_code, event.reason
-        self.http_version = b"HTTP/" + event.http_version
-        self.headers = tuple(event.headers.raw_items())
+        head = await self._next()
+        assert isinstance(head, Head)
+        self.status, self.reason, self.http_version, self.headers = head
 
     async def receive(self) -> bytes | None:
-        event = await self._next()
-        return bytes(event.data) if isinstance(event, h11.Data) else None
+        part = await self._next()
+        assert not isinstance(part, Head)
+        return part
 
-    def again(self) -> bool:
-        """Whether the connection takes another request; then it is ready for one."""
-        ready = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        if ready:
-            self._http.start_next_cycle()
-        return ready
-
-    async def _next(self) -> object:
+    async def _next(self) -> Part:
         http, connection = self._http, self.connection
+        assert http is not None
         try:
-            while (event := http.next_event()) is h11.NEED_DATA:
+            while (part := http.next()) is h11.NEED_DATA:
                 try:
                     data = await connection.receive_some(_READ)
                 except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
                     raise httpx.ReadError(reason(error)) from error
-                if not data and http.their_state is h11.SEND_RESPONSE:
+                if not data and not http.headed:
                     raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-                http.receive_data(bytes(data))
+                http.receive(bytes(data))
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error)) from error
-        return event
+        assert not isinstance(part, type)
+        return part
 
 
 class _Hops(httpx.AsyncBaseTransport):
@@ -171,11 +167,11 @@ class _Hops(httpx.AsyncBaseTransport):
             self._answered = True
             return await self._answer()
         url, first = request.url, self._first
-        if (url.scheme, url.host, url.port) == (first.scheme, first.host, first.port) and self._line.again():
+        if (url.scheme, url.host, url.port) == (first.scheme, first.host, first.port):
             await request.aread()
-            await self._line.send(request)
-            await self._line.read_head()
-            return await self._answer()
+            if await self._line.send(request):
+                await self._line.read_head()
+                return await self._answer()
         return await self._elsewhere.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -233,9 +229,3 @@ async def _followed(
         yield _Followed(response)
     finally:
         await response.aclose()
-
-
-@lru_cache(maxsize=256)
-def _head(method: str, target: bytes, headers: Headers) -> h11.Request:
-    """h11 looks at every byte; the same few requests are sent again and again."""
-    return h11.Request(method=method, target=target, headers=list(headers))

@@ -6,10 +6,9 @@ from functools import cached_property
 
 import msgspec
 import trio
-import trio.testing
 
 from conformance.config import Config
-from conformance.determinism import seeded
+from conformance.determinism import seeded, virtual_clock
 from conformance.drive.scene import Setting, play
 from conformance.explore.rules import EXPLORED
 from conformance.explore.schedule import Schedule
@@ -70,7 +69,7 @@ class Played:
 def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
     """Run the subject through a schedule. The same schedule gives the same history, byte for byte."""
     with seeded(exploration.seed + schedule.order):
-        recorded = trio.run(_run, exploration, schedule, clock=trio.testing.MockClock(autojump_threshold=0))
+        recorded = trio.run(_run, exploration, schedule, clock=virtual_clock())
     (settled,) = on_assumed_terms({"": recorded}).values()
     cases = judge(settled, exploration.rules, anywhere=True)
     return Played(schedule, recorded, tuple(cases))

@@ -74,8 +74,9 @@ class EventArrival(Arrival):
 
     @property
     def event(self) -> Event:
-        assert isinstance(self.item, Event)
-        return self.item
+        item = self.parsed.item
+        assert isinstance(item, Event)
+        return item
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Exchange:
         except (ValueError, RecursionError):
             return None
 
-    @property
+    @cached_property
     def is_event_stream(self) -> bool:
         """Whether a client would read the response as an event stream: status 200 and the right type."""
         media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
@@ -176,14 +177,13 @@ class Exchange:
 
     def having(self, *roles: Role) -> tuple[Arrival, ...]:
         """What arrived in one of these roles: events of this stream, and comments."""
+        found = tuple(each for each in self.arrivals if each.role in roles)
+        if self.dialect.scope is None or not found:
+            return found
         ours = {id(each) for each in self.events}
-        return tuple(
-            each
-            for each in self.arrivals
-            if each.role in roles and (id(each) in ours or not isinstance(each, EventArrival))
-        )
+        return tuple(each for each in found if id(each) in ours or not isinstance(each, EventArrival))
 
-    @property
+    @cached_property
     def completed(self) -> Arrival | None:
         """The first event that said the work is over, well or not."""
         return next(iter(self.having(Role.COMPLETION, Role.FAILURE)), None)

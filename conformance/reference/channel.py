@@ -45,14 +45,12 @@ class Subscription:
 
     async def __anext__(self) -> Record:
         """The next record; cancelling the wait loses nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self.overrun.is_set() or self.has_ended():
                 raise StopAsyncIteration
             record = self._channel.after(self.taken)
             if record is not None:
-                await trio.lowlevel.checkpoint()
-                if self.has_ended():
-                    continue
                 self.taken = record.id
                 return record
             if self._channel.closed:
