@@ -32,6 +32,7 @@ from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
 from conformance.cli.summary import print_summary
+from conformance.cli.watched import CyclesOption, PidOption, apply_watched
 from conformance.config import Loaded
 from conformance.drive.target import built_in
 from conformance.in_process import InProcess
@@ -109,6 +110,8 @@ def run_command(
         typer.Option(metavar="URL", help="Inject the faults with the Toxiproxy whose API is at this URL."),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="Accept any TLS certificate.")] = False,
+    pid: PidOption = None,
+    cycles: CyclesOption = None,
     app: Annotated[
         str | None,
         typer.Option(
@@ -136,6 +139,10 @@ def run_command(
         check_toxiproxy(toxiproxy)
     given = read_app_config(app, url, config) if app is not None else read_config(url, config)
     served = _served(app, given, app_dir, app_loop, real_time)
+    if pid is not None and served is not None:
+        raise Failure(
+            "--pid is for a server in a process of its own; the application runs in this one", MISUSED
+        )
     if given is not None:
         given = apply_request(given, header, method, data)
     elif header or method or data is not None:
@@ -144,7 +151,7 @@ def run_command(
         )
     histories = prepare(folder)
     with tempfile.TemporaryDirectory(prefix="sse-conformance-") as state:
-        loaded = given or built_in(Path(state))
+        loaded = apply_watched(given or built_in(Path(state)), pid, cycles)
         what = visible(url if url is not None else loaded.source)
         if served is not None:
             what = f"{visible(served.name)} {served.how}"

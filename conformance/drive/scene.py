@@ -27,6 +27,7 @@ from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
 
 _OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
+_CYCLE = 1.0  # seconds that a cycle of a storm may take
 _SHUTDOWN = 60.0  # seconds that an application in this process may take to shut down
 _IN_THIS_ONE = "needs a server in a process of its own, and the application runs in this one (--app)"
 _OUT_OF_REACH = "Toxiproxy reaches no application in virtual time; --real-time serves it on sockets"
@@ -209,7 +210,7 @@ def _most(setting: Setting, allowance: float) -> float:
     limits = setting.config.limits
     one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
     shutdown = limits.shutdown + (_SHUTDOWN + limits.completion + limits.close if setting.serve else 0.0)
-    return 5 * one + shutdown + _OVERHEAD
+    return 5 * one + shutdown + _CYCLE * (limits.cycles or 0) + _OVERHEAD
 
 
 def _file(path: Path | None) -> BinaryIO | None:
