@@ -160,6 +160,7 @@ class Stage:
         *,
         last_event_id: str | None = None,
         leave_at_completion: bool = False,
+        leave_at_request: bool = False,
         headers: Mapping[str, str | None] | None = None,
         names: Mapping[str, str] | None = None,
         watch: float | None = None,
@@ -199,6 +200,7 @@ class Stage:
             route=self.route,
             heard=heard,
             leave_at_completion=leave_at_completion,
+            leave_at_request=leave_at_request,
             last_event_id=last_event_id or "",
             verify=self.verify,
         )

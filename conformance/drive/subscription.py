@@ -59,6 +59,7 @@ class Subscription:
         route: Route | None,
         heard: Heard | None = None,
         leave_at_completion: bool = False,
+        leave_at_request: bool = False,
         last_event_id: str = "",
         verify: bool = True,
     ) -> None:
@@ -78,6 +79,7 @@ class Subscription:
         self._route = route
         self._heard = heard
         self._leave_at_completion = leave_at_completion
+        self._leave_at_request = leave_at_request
         self._verify = verify
         self._decoder = Decoder(limit=patience.body, last_event_id=last_event_id)
         self._items = 0
@@ -241,6 +243,9 @@ class Subscription:
 
     def _on_sent(self) -> None:
         self.sent = True
+        if self._leave_at_request:
+            self._mark("dropping", "as soon as the request was sent")
+            self._leave("dropped", "the subscriber left before the head")
         self._notify()
 
     def _on_head(self, reply: Reply) -> None:

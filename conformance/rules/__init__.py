@@ -1,8 +1,10 @@
 """The catalogue of rules: claims about event streams, each with its source and how to mend what breaks it."""
 
 from conformance.rules import (
+    cancel,
     completion,
     http,
+    isolation,
     order,
     resource,
     resource_crowd,
@@ -25,6 +27,8 @@ RULES: tuple[Rule, ...] = (
     *order.RULES,
     *completion.RULES,
     *resume.RULES,
+    *cancel.RULES,
+    *isolation.RULES,
     *resource.RULES,
     *resource_leaks.RULES,
     *resource_stalled.RULES,

@@ -1,7 +1,18 @@
 """The catalogue of scenarios: ways to drive a target."""
 
 from conformance.drive.scenario import Scenario
-from conformance.scenarios import crowd, cuts, hostile, links, plain, requests, shutdown, storms
+from conformance.scenarios import (
+    crowd,
+    cuts,
+    hostile,
+    leaving,
+    links,
+    plain,
+    requests,
+    sessions,
+    shutdown,
+    storms,
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
     plain.subscribe,
@@ -25,6 +36,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     requests.other_origin,
     hostile.wrong_credentials,
     hostile.hostile_input,
+    leaving.cancel,
+    leaving.abandoned,
+    leaving.leaving,
+    leaving.cut_off,
+    sessions.supersede,
+    sessions.side_by_side,
+    sessions.foreign_id,
     crowd.crowd,
     storms.connect_storm,
     storms.stalled_reader,

@@ -29,18 +29,14 @@ _MORE = 1.0  # seconds that a stream is read on, to see that it goes on
 @dataclass(frozen=True)
 class _Point:
     """A point of a stream's life, and how it is left there: `leave` returns when it has ended. `begun`: not before its
-    first event. `variant`: of the work. `hasty`: the subscriber leaves the moment it sees the completion."""
+    first event; else as soon as the request is sent. `variant`: of the work.
+    `hasty`: the subscriber leaves the moment it sees the completion."""
 
     name: str
     leave: Callable[[Subscription], Awaitable[None]]
     begun: bool = True
     variant: str | None = None
     hasty: bool = False
-
-
-async def _before_the_head(subscriber: Subscription) -> None:
-    await subscriber.until(lambda self: self.sent)
-    await subscriber.drop()
 
 
 async def _between_events(subscriber: Subscription) -> None:
@@ -64,7 +60,7 @@ async def _to_the_end(subscriber: Subscription) -> None:
     await subscriber.finished()
 
 
-_BEFORE_HEAD = _Point("before-head", _before_the_head, begun=False)
+_BEFORE_HEAD = _Point("before-head", _to_the_end, begun=False)
 _POINTS = (
     _Point("between-events", _between_events),
     _Point("by-reset", _by_reset),
@@ -80,7 +76,9 @@ async def _leave(stage: Stage, count: Subscribers, point: _Point) -> None:
     names = await stage.start(point.variant)
     gauges = {} if point.begun else await stage.sample("before")
     before = await count.count(stage, names)
-    async with stage.subscribe(point.name, names=names, leave_at_completion=point.hasty) as subscriber:
+    async with stage.subscribe(
+        point.name, names=names, leave_at_completion=point.hasty, leave_at_request=not point.begun
+    ) as subscriber:
         if point.begun and await subscriber.saw(1):
             await count.count(stage, names)
         await point.leave(subscriber)

@@ -1,9 +1,11 @@
 """Servers that are wrong on purpose: for each rule one that breaks it."""
 
 from conformance.specimens import (
+    cancel,
     completion,
     crowd,
     http,
+    isolation,
     order,
     resource,
     resume,
@@ -21,6 +23,8 @@ SPECIMENS: tuple[Specimen, ...] = (
     *order.SPECIMENS,
     *completion.SPECIMENS,
     *resume.SPECIMENS,
+    *cancel.SPECIMENS,
+    *isolation.SPECIMENS,
     *crowd.SPECIMENS,
     *resource.SPECIMENS,
     *security.SPECIMENS,

@@ -271,6 +271,7 @@ SPECIMENS = (
             "completion.failure-reported",
             "resume.unknown-id",
             "resource.crowd",
+            "cancel.stays-cancelled",
         ),
     ),
     Specimen(
@@ -284,6 +285,7 @@ SPECIMENS = (
             "order.subscribers-agree",
             "resume.no-gap",
             "resume.completion-survives",
+            "cancel.superseded",
         ),
     ),
     Specimen(
@@ -311,6 +313,9 @@ SPECIMENS = (
             "completion.late-subscriber",
             "resume.no-gap",
             "resume.completion-survives",
+            "cancel.stream-told",
+            "cancel.superseded",
+            "isolation.no-stealing",
         ),
     ),
     Specimen(
@@ -373,6 +378,7 @@ SPECIMENS = (
         ("completion.server-closes",),
         "subscribe",
         on_streams(_Lingering),
+        implies=("cancel.stream-told", "cancel.superseded"),
     ),
     Specimen(
         "destroying",
@@ -398,6 +404,7 @@ SPECIMENS = (
             "completion.end-marker",
             "completion.status-agrees",
             "resume.after-restart",
+            "cancel.stream-told",
         ),
     ),
     Specimen(

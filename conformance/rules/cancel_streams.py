@@ -1,0 +1,296 @@
+"""Cancel: what those hear of it who watch: the work's own subscribers, those of other work, those who come back."""
+
+from conformance.dialect import Role
+from conformance.history import Arrival, Exchange, History
+from conformance.rules.cancel_looks import Moment, Places, evidence_from, is_over, left_at, states
+from conformance.rules.cancel_request import cancels, was_accepted
+from conformance.rules.completion_fate import answer_of, end_of, evidence_for, evidence_of, fate, named
+from conformance.rules.order_content import told
+from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
+from conformance.rules.stalls import room
+from conformance.rules.streams import nothing_to_read, readable
+from reports.results import Finding
+
+_BACK = "back"
+_OTHER = "other"
+_ENDS = (Role.COMPLETION, Role.FAILURE, Role.END)
+_NOT_ACCEPTED = "the request to cancel was not accepted: see cancel.acknowledged"
+_PREEMPTED = "the work completed before it could be cancelled"
+
+
+@rule(
+    "cancel.stream-told",
+    claim="Who watches work that is cancelled hears how it ended within limits.cancellation, and the stream ends.",
+    why="A subscriber that is told nothing waits for a completion that will never come; one whose response just ends "
+    "takes it for a broken network and reconnects, again and again.",
+    source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
+    mend="In the handler that catches the cancellation, publish a last event that says so to every subscriber before "
+    "the stream is closed, as for any other end. Do not cancel the subscribers' own tasks together with the work: "
+    "they have something left to send.",
+    scenarios=("cancel",),
+    needs=("target.cancel", "dialect.completion"),
+    timing=True,
+)
+def stream_told(history: History) -> Judgement:
+    answer = next(iter(cancels(history)), None)
+    if answer is None or not was_accepted(answer):
+        return inconclusive(_NOT_ACCEPTED)
+    watching = [
+        each
+        for each in readable(history)
+        if each.requested.names == answer.requested.names and each.requested.subscriber not in {_BACK, _OTHER}
+    ]
+    if not watching:
+        return nothing_to_read(history)
+    findings: list[Finding] = []
+    doubts: list[str] = []
+    observed = 0
+    for stream in watching:
+        outcome = _heard(history, stream, Places(history).of(answer))
+        if isinstance(outcome, Finding):
+            findings.append(outcome)
+        elif outcome:
+            doubts.append(outcome)
+        else:
+            observed += 1
+    if doubts and not findings:
+        return inconclusive(doubts[0])
+    return settle(findings, observed, "subscribers who were told")
+
+
+def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
+    """A finding; or why it is not known; or "" where the subscriber was told in time and the stream ended."""
+    limits = history.terms.limits
+    if any(each.time < since.early.time for each in stream.having(*_ENDS)):
+        return _PREEMPTED
+    if stream.how not in {"complete", "truncated", "reset", "dropped", "timeout", "watched"}:
+        return f"{stream.name} is not known to its end: {stream.how}"
+    word = _word(history, stream, since)
+    end = end_of(stream)
+    if word is None:
+        if stream.how == "complete":
+            said = f"was ended at {end:.3f} s without a word about it"
+        elif stream.how in {"truncated", "reset"}:
+            said = f"was cut off at {end:.3f} s without a word about it"
+        elif any(each.left_server - since.late.time > limits.cancellation for each in told(stream)):
+            return "the work did not stop: see cancel.work-stops"
+        elif end - since.late.time < limits.cancellation:
+            return f"{stream.name} was left before limits.cancellation had passed"
+        else:
+            said = f"was told nothing about it within {end - since.late.time:.3g} s"
+        return Finding(
+            f"the work was cancelled at {since.late.time:.3f} s; {stream.name} {said}",
+            (evidence_of(stream, "an event that says how the work ended"),),
+        )
+    late = word.left_server - since.late.time
+    if late > limits.cancellation + room(history):
+        return Finding(
+            f"{stream.name} heard of it only {late:.3g} s after the work was cancelled "
+            f"(limits.cancellation: {limits.cancellation:g} s)",
+            (evidence_for(stream, word),),
+        )
+    terminates = "expect.terminates" in history.terms.declared
+    if stream.how in {"dropped", "timeout", "watched"} and terminates:
+        last = [*stream.having(*_ENDS), word][-1]
+        open_for = end - max(last.time, word.time)
+        if open_for < 0.99 * limits.close:
+            return f"{stream.name} was left before limits.close had passed"
+        return Finding(
+            f"{stream.name} was still open {open_for:.3g} s after {named(stream, word)} told how the work ended "
+            f"(limits.close: {limits.close:g} s)",
+            (evidence_for(stream, word), evidence_of(stream, "the end of the response")),
+        )
+    return ""
+
+
+def _word(history: History, stream: Exchange, since: Moment) -> Arrival | None:
+    """What told that the work was over. Where `dialect.failure` does not say how a stream tells of such an end, a
+    last event of a type that had not come before is taken for it."""
+    ends = [each for each in stream.having(*_ENDS) if each.time >= since.early.time]
+    if ends:
+        return ends[0]
+    events = told(stream)
+    if "dialect.failure" in history.terms.declared or not events or events[-1].time < since.early.time:
+        return None
+    before = {each.event.type for each in events if each.time < since.early.time}
+    return events[-1] if events[-1].event.type not in before else None
+
+
+@rule(
+    "cancel.stays-cancelled",
+    claim="Who comes back to cancelled work does not set it going again, and is not left waiting.",
+    why="An event source reconnects whenever its response ends. Where the stream's request begins the work, stopping "
+    "it starts it anew a moment later, and so on; where nobody answers it, a window waits for ever.",
+    source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
+    mend="Keep for a while what was cancelled. Answer who comes back with 204, which stops an event source, or with "
+    "the last events and the end; begin work only in a request of its own (POST), never because somebody subscribes.",
+    scenarios=("cancel",),
+    needs=("target.cancel",),
+)
+def stays_cancelled(history: History) -> Judgement:
+    answer = next(iter(cancels(history)), None)
+    if answer is None or not was_accepted(answer):
+        return inconclusive(_NOT_ACCEPTED)
+    back = next((each for each in history.streams if each.requested.subscriber == _BACK), None)
+    if back is None:
+        return inconclusive("nobody came back")
+    if back.head is None:
+        return inconclusive(f"who came back got no response: {back.ended.detail if back.ended else ''}")
+    looks = states(history, back)
+    when = Places(history).of(back)
+    before = [look for look in looks if look.answered < when.early]
+    if before and not is_over(history, before[-1].value):
+        return inconclusive("the work had not stopped when the subscriber came back: see cancel.work-stops")
+    again = next(
+        (look for look in looks if look.asked > when.late and not is_over(history, look.value)), None
+    )
+    if before and again is not None:
+        message = (
+            f"the work had ended as {before[-1].value!r}; after {back.name} came back at {back.requested.time:.3f} s "
+            f"the status endpoint says {again.value!r}"
+        )
+        return settle([Finding(message, (evidence_from(again, expected=repr(before[-1].value)),))], 0, "")
+    if back.head.status >= 500:
+        message = f"who came back to cancelled work was answered {answer_of(back)}"
+        return settle([Finding(message, (evidence_of(back, "204, or the end of the stream"),))], 0, "")
+    waited = end_of(back) - back.requested.time
+    is_left = back.is_event_stream and back.how in {"dropped", "timeout", "watched"}
+    if is_left and "expect.terminates" in history.terms.declared:
+        if not before and not back.having(*_ENDS):
+            return inconclusive("whether the work had stopped is not known")
+        if waited < 0.99 * history.terms.limits.close:
+            return inconclusive(f"{back.name} was left after {waited:.3g} s")
+        message = (
+            f"{back.name} came back to cancelled work, and its stream was still open {waited:.3g} s later"
+        )
+        return settle([Finding(message, (evidence_of(back, "204, or the end of the stream"),))], 0, "")
+    if not before and not back.having(*_ENDS) and back.head.status == 200:
+        return inconclusive("whether the work had stopped is not known")
+    return settle((), 1, f"who came back: answered {answer_of(back)}")
+
+
+@rule(
+    "cancel.others-unaffected",
+    claim="Cancelling one piece of work, or leaving one stream, changes nothing for those who watch other work or "
+    "stay.",
+    why="One user's stop button ends another user's work, or one closed window the stream of all the others.",
+    source="https://trio.readthedocs.io/en/stable/reference-core.html#cancellation-and-timeouts",
+    mend="Find the task to cancel by the id of the work in the request, and nothing wider: no shared scope, no "
+    "shared AbortController, no cancel of the task group. Unsubscribe only the one who left, and stop the work only "
+    "when nobody is left.",
+    scenarios=("cancel", "abandoned"),
+)
+def others_unaffected(history: History) -> Judgement:
+    if not readable(history):
+        return nothing_to_read(history)
+    if history.scenario == "cancel":
+        return _beside_the_cancelled(history)
+    return _beside_the_leaver(history)
+
+
+def _beside_the_cancelled(history: History) -> Judgement:
+    answer = next(iter(cancels(history)), None)
+    other = next((each for each in history.streams if each.requested.subscriber == _OTHER), None)
+    if other is None:
+        return not_applicable(
+            "needs target.start.capture in the configuration: there is no other work to watch"
+        )
+    if answer is None or not other.is_event_stream:
+        return inconclusive("nobody cancelled the work while another was watched")
+    after = [each for each in told(other) if each.left_server > end_of(answer)]
+    outcome = fate(history, other)
+    bad = next((each for each in other.having(Role.FAILURE) if each.time >= answer.requested.time), None)
+    if bad is not None:
+        message = f"other work was cancelled at {end_of(answer):.3f} s, and {other.name} was told {named(other, bad)}"
+        return settle([Finding(message, (evidence_for(other, bad, expected="its completion"),))], 0, "")
+    if end_of(other) < answer.requested.time:
+        return inconclusive(f"{other.name} had ended before the work was cancelled")
+    fell_silent = outcome.what == "silent" and bool(told(other))
+    if (outcome.what in {"ended", "broken-off"} or fell_silent) and not after:
+        message = f"when other work had been cancelled at {end_of(answer):.3f} s, {other.name} {outcome.said}"
+        return settle([Finding(message, (evidence_of(other, "its events, as before"),))], 0, "")
+    if not after:
+        return inconclusive(f"{other.name} brought nothing after the work was cancelled, and {outcome.said}")
+    return settle((), len(after), "events of other work after the cancel")
+
+
+def _beside_the_leaver(history: History) -> Judgement:
+    if len(history.streams) < 2:
+        return not_applicable(
+            "needs expect.shared in the configuration: only one subscriber watched the work"
+        )
+    first, last = history.streams[:2]
+    since = left_at(history, first)
+    if since is None or not last.is_event_stream:
+        return inconclusive("nobody left while another subscriber stayed")
+    if any(each.time < since.early.time for each in last.having(*_ENDS)):
+        return inconclusive("the work ended before the first subscriber left")
+    left = f"{first.name} left at {since.late.time:.3f} s, and {last.name}, who stayed"
+    bad = next(iter(last.having(Role.FAILURE)), None)
+    if bad is not None:
+        message = f"{left}, was told {named(last, bad)}"
+        return settle([Finding(message, (evidence_for(last, bad, expected="its events, as before"),))], 0, "")
+    if last.how in {"complete", "truncated", "reset"} and not last.having(Role.COMPLETION):
+        message = f"{left}, {fate(history, last).said}"
+        return settle([Finding(message, (evidence_of(last, "its events, as before"),))], 0, "")
+    after = [each for each in told(last) if each.left_server > since.late.time]
+    if not after:
+        return inconclusive(
+            f"{last.name} brought nothing more after {first.name} had left, and was left in turn"
+        )
+    return settle((), len(after), "events for those who stayed")
+
+
+@rule(
+    "cancel.superseded",
+    claim="Where a second stream of a session ends the first (expect.superseding), it does so within "
+    "limits.cancellation.",
+    why="Two windows, or an old connection that the client has forgotten, go on as one session: each acts on the "
+    "same events, and the old one holds its place until the server turns the user away.",
+    source="https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#multiple-connections",
+    mend="Keep the session's current stream under its name; when another one comes, put it there first, then end the "
+    "older: wake it through its own queue or event, so that it does not wait for the next event to notice. In its "
+    "finally, take it out only if it is still the one that is there.",
+    scenarios=("supersede",),
+    needs=("expect.superseding",),
+    timing=True,
+)
+def superseded(history: History) -> Judgement:
+    pair = both_streams(history)
+    if isinstance(pair, Judgement):
+        return pair
+    older, newer = pair
+    assert newer.head is not None
+    limit = history.terms.limits.cancellation
+    since = newer.head.time
+    if older.how == "dropped":
+        left = left_at(history, older)
+        passed = (left.early.time if left else end_of(older)) - since
+        if passed <= limit:
+            return inconclusive(f"{older.name} was left {passed:.3g} s after {newer.name} had come")
+        said = f"was still open {passed:.3g} s"
+    elif any(each.time <= end_of(older) for each in older.having(*_ENDS)):
+        return inconclusive("the work ended, so nobody can tell what ended the older stream")
+    elif older.how not in {"complete", "truncated", "reset"}:
+        return inconclusive(f"{older.name} is not known to its end: {older.how}")
+    elif (passed := end_of(older) - since) > limit + room(history):
+        said = f"ended only {passed:.3g} s"
+    else:
+        return settle((), 1, "streams that were superseded")
+    message = f"{older.name} {said} after {newer.name} of the same session had come (limits.cancellation: {limit:g} s)"
+    return settle([Finding(message, (evidence_of(older, f"its end within {limit:g} s"),))], 0, "")
+
+
+def both_streams(history: History) -> tuple[Exchange, Exchange] | Judgement:
+    """The older stream of a session and the newer one; or why there are not two."""
+    found = {each.requested.subscriber: each for each in history.streams}
+    older, newer = found.get("older"), found.get("newer")
+    if older is None or not older.is_event_stream:
+        return nothing_to_read(history)
+    if newer is None or not newer.is_event_stream:
+        said = "came" if newer is None else f"was answered {answer_of(newer)}"
+        return inconclusive(f"no second stream {said}")
+    assert newer.head is not None
+    if end_of(older) < newer.requested.time:
+        return inconclusive(f"{older.name} had ended before {newer.name} came")
+    return older, newer
