@@ -300,7 +300,6 @@ SPECIMENS = (
         ("cancel.noticed",),
         "leaving",
         _slow_to_notice,
-        implies=("cancel.before-head",),
     ),
     Specimen(
         "deaf-while-silent",
@@ -318,7 +317,6 @@ SPECIMENS = (
         ("cancel.before-head",),
         "cut-off",
         _slot_before_body,
-        implies=("resource.gauges-return",),
         implies=("resource.gauges-return",),
     ),
     Specimen(
