@@ -12,11 +12,11 @@ STORM = "connect-storm"
 _OURS = ("process.", "harness.")  # gauges that the server does not give of itself
 _SOURCE = "https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html"
 
-_COUNT = Scale(sought=1, least=0.1, room=2)
-_DESCRIPTORS = Scale(sought=1, least=0.1, room=20)  # pools of connections, files that are kept open
-_THREADS = Scale(sought=1, least=0.1, room=64)  # a pool of threads that fills
-_CHILDREN = Scale(sought=1, least=0.1, room=8)
-_MEMORY = Scale(sought=50_000, least=25_000, room=4 * 2**20, share=0.05, slack=2 * 2**20)
+_COUNT = Scale(sought=1, least=0.05, room=2)
+_DESCRIPTORS = Scale(sought=1, least=0.05, room=20)  # pools of connections, files that are kept open
+_THREADS = Scale(sought=1, least=0.05, room=64)  # a pool of threads that fills
+_CHILDREN = Scale(sought=1, least=0.05, room=8)
+_MEMORY = Scale(sought=50_000, least=30_000, room=5 * 2**20, share=0.05, slack=2 * 2**20)
 
 
 @dataclass(frozen=True)

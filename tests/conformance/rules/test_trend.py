@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from conformance.rules.trend import Scale, theil_sen, trend
 
-COUNT = Scale(sought=1, least=0.1, room=2)
-POOL = Scale(sought=1, least=0.1, room=64)
-MEMORY = Scale(sought=50_000, least=25_000, room=4 * 2**20, share=0.05, slack=2 * 2**20)
+COUNT = Scale(sought=1, least=0.05, room=2)
+POOL = Scale(sought=1, least=0.05, room=64)
+MEMORY = Scale(sought=50_000, least=30_000, room=5 * 2**20, share=0.05, slack=2 * 2**20)
 MB = 1_000_000.0
 
 
