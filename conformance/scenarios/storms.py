@@ -185,6 +185,10 @@ def _is_back(
 )
 async def stalled_reader(stage: Stage) -> None:
     variant = next((name for name in _FLOODS if name in stage.config.target.variants), None)
+    if variant is None:
+        raise Skipped(
+            "needs target.variants.flood (or echo) in the configuration, with {payload} in what each event tells"
+        )
     size = _FLOOD if stage.scales is not None else _TRICKLE
     await stage.sample("before")
     await stage.start(variant, **{PAYLOAD: "x" * size})
