@@ -14,7 +14,7 @@ from types import AsyncGeneratorType
 from typing import Any, TypeAlias
 
 from conformance.asgi.left_behind import LeftBehind
-from conformance.asgi.sites import creation_site, definition_site
+from conformance.asgi.sites import calling_site, definition_site
 
 _Generator: TypeAlias = AsyncGeneratorType[Any, Any]
 
@@ -25,7 +25,7 @@ class Generators:
     """The application's async generators."""
 
     def __init__(self) -> None:
-        self._begun: dict[int, tuple[weakref.ref[_Generator], str]] = {}  # in order
+        self._begun: dict[int, tuple[weakref.ref[_Generator], tuple[str, str]]] = {}  # in order
         self._count = 0
 
     def inside(self, context: Context) -> Context:
@@ -45,23 +45,24 @@ class Generators:
         def gone(_: object) -> None:
             self._begun.pop(number, None)
 
-        self._begun[number] = weakref.ref(generator, gone), creation_site(2)[0]
+        self._begun[number] = weakref.ref(generator, gone), calling_site(2)
 
     def left(self) -> tuple[LeftBehind, ...]:
         """Those that were begun and have neither ended nor been closed, the oldest first."""
-        alive = [(reference(), first) for reference, first in self._begun.values()]
+        alive = [(reference(), caller) for reference, caller in self._begun.values()]
         return tuple(
-            _described(generator, first)
-            for generator, first in alive
+            _described(generator, *caller)
+            for generator, caller in alive
             if generator is not None and generator.ag_frame is not None
         )
 
 
-def _described(generator: _Generator, first: str) -> LeftBehind:
+def _described(generator: _Generator, first: str, caller: str) -> LeftBehind:
+    """Who begins a generator is who has to close it: a framework, often, and not who wrote it."""
     site, owner = definition_site(generator.ag_code)
     line = generator.ag_frame.f_lineno if generator.ag_frame is not None else 0
     detail = f"stands at line {line}" + (f"; begun at {first}" if first else "")
-    return LeftBehind("generator", generator.__qualname__, site, owner, detail)
+    return LeftBehind("generator", generator.__qualname__, site, owner or caller, detail)
 
 
 @contextmanager

@@ -32,6 +32,17 @@ def creation_site(depth: int = 1) -> tuple[str, str]:
     return library or ("", "")
 
 
+def calling_site(depth: int = 1) -> tuple[str, str]:
+    """Who calls: ("file:line in function", owner), by the innermost frame that is neither Python's nor ours."""
+    frame: FrameType | None = sys._getframe(depth + 1)
+    while frame is not None and not _is_loop(frame.f_code):
+        owner = owner_of(frame.f_code.co_filename)
+        if owner not in ("python", "conformance"):
+            return _site(frame), owner
+        frame = frame.f_back
+    return "", ""
+
+
 def definition_site(code: CodeType) -> tuple[str, str]:
     """Where this code stands: ("file:line in function", owner)."""
     return f"{code.co_filename}:{code.co_firstlineno} in {code.co_name}", owner_of(code.co_filename)

@@ -48,7 +48,8 @@ def _left(history: History, wanted: Callable[[Left], bool], what: str) -> Judgem
         (
             Finding(
                 f"{record.kind} {record.name} is left after the shutdown"
-                + (f", created at {record.created_at}" if record.created_at else ""),
+                + (f", created at {record.created_at}" if record.created_at else "")
+                + (f"; {record.owner} began it and did not close it" if record.owner else ""),
                 (
                     evidence_at(
                         record.time, "", expected=f"no {what} left", actual=record.detail or record.name
@@ -82,7 +83,9 @@ def tasks_left(history: History) -> Judgement:
     why="The cleanup of a generator that nobody finishes runs when the garbage collector finds it, or never: slots, "
     "locks and subscriptions that it was to give back stay taken.",
     source="https://peps.python.org/pep-0525/#finalization",
-    mend="Close what you iterate: async with contextlib.aclosing(generator). Do not rely on the garbage collector.",
+    mend="Close what you iterate: async with contextlib.aclosing(generator). Do not rely on the garbage collector. "
+    "Where a framework began it and did not close it (Starlette, where its task is cancelled while it sends), leave "
+    "nothing that matters to the finally of a body, or this rule out.",
     scenarios=_WHERE,
 )
 def generators_left(history: History) -> Judgement:
