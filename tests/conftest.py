@@ -5,14 +5,20 @@ part (comma separated, e.g. `toxiproxy,chromium,node,nginx`) it is an error inst
 part in silence. A part that nobody knows is an error in both places.
 """
 
+import gc
 import http.client
 import os
 import shutil
+import threading
+import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+from conformance.drive.census import take_census
 
 # The machines are noisy: how long one example takes says nothing about the code.
 hypothesis.settings.register_profile("noisy", deadline=None)
@@ -70,6 +76,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"needs(*parts): skipped where a part is absent, an error where {DEMAND} names it"
     )
+    config.addinivalue_line(
+        "markers", "beside(why): something of a wider scope works beside it; what it leaves cannot be told"
+    )
     config.stash[_seen] = {}
     if unknown := _demanded() - PARTS.keys():
         raise pytest.UsageError(
@@ -104,3 +113,44 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def toxiproxy_url() -> str:
     """Where the real Toxiproxy's API is; for tests marked `needs("toxiproxy")`."""
     return _toxiproxy_url()
+
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_PATIENCE = 2.0  # seconds for what was told to end
+
+
+def _descriptors() -> dict[str, str]:
+    """What each descriptor of this process leads to, on Linux."""
+    if not _DESCRIPTORS.is_dir():
+        return {}
+    found = {}
+    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  (a fifth of the time)
+        try:
+            found[name] = os.readlink(f"{_DESCRIPTORS}/{name}")  # noqa: PTH115
+        except OSError:  # the one that is open for listing
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test the process holds what it held before: threads, sockets, descriptors, child processes."""
+    if request.node.get_closest_marker("beside"):
+        yield
+        return
+    before, descriptors = take_census(), _descriptors()
+
+    def left() -> list[str]:
+        more = len(_descriptors()) - len(descriptors)
+        new = [f"{name} -> {to}" for name, to in _descriptors().items() if descriptors.get(name) != to]
+        return [*take_census().since(before), *(new if more > 0 else ())]
+
+    yield
+    if not left():
+        return
+    gc.collect()
+    deadline = time.monotonic() + _PATIENCE
+    waiting = threading.Event()
+    while (found := left()) and time.monotonic() < deadline:
+        waiting.wait(0.02)
+    assert not found, f"left behind: {', '.join(found)}"

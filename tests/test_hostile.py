@@ -15,6 +15,8 @@ import pytest
 from hostile_servers import HOSTILE, served
 from ways_in import COMMAND, ENVIRON
 
+pytestmark = pytest.mark.beside("the runs go on beside the tests that look at them")
+
 _MEBIBYTES = 2**20
 # A process begins with the peak of whoever forked it, so the peak is asked of a small process in between.
 _MEASURED = (

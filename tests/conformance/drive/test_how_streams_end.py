@@ -29,7 +29,7 @@ from conformance.config import Expect, Limits
 from conformance.dialect import Dialect
 from conformance.drive.scene import play
 from conformance.drive.stage import Stage
-from conformance.history import Requested
+from conformance.history import HARNESS_LOOKED, Requested
 from conformance.scenarios import Scenario
 from fault_injection.network import Connection
 from fault_injection.virtual import VirtualNetwork
@@ -233,7 +233,7 @@ async def test_leaving_at_the_completion() -> None:
 
     played = await driven(says(CHUNKED, chunk(EVENT + COMPLETE + EVENT), then=waits), drive=drive)
     assert played.streams[0].how == "dropped"
-    assert [mark.what for mark in played.marks] == ["completion seen", "dropping"]
+    assert [mark.what for mark in played.marks] == ["completion seen", "dropping", HARNESS_LOOKED]
 
 
 @pytest.mark.parametrize(("size", "how"), [(4096, "complete"), (4097, "body-limit")])

@@ -28,7 +28,7 @@ from conformance.config import Start, Stream
 from conformance.determinism import seeded
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Skipped, Stage
-from conformance.history import History, load
+from conformance.history import HARNESS_LOOKED, History, load
 from conformance.reference.service import ServiceOptions, open_service
 from conformance.scenarios import SCENARIOS, Scenario
 from conformance.specimens.specimen import reference_config
@@ -257,7 +257,7 @@ async def test_a_server_that_is_gone_behind_the_link_is_said() -> None:
 
     plan = Plan((Latency(delay=0.1),))
     played = await play(set_up(network, "http://127.0.0.1:9"), Scenario("s", "", drive, plan))
-    assert [mark.what for mark in played.marks] == ["server unreachable"]
+    assert [mark.what for mark in played.marks] == ["server unreachable", HARNESS_LOOKED]
     assert played.streams[0].how == "reset"
 
 
@@ -325,7 +325,7 @@ def test_all_scenarios_at_once_leave_no_task_and_no_connection() -> None:
     assert set(outcomes.values()) <= {"done", "skipped"}, outcomes
     assert outcomes["restart"] == "skipped"  # nobody can restart what the harness did not start
     skipped = {each.name for each in SCENARIOS if outcomes[each.name] == "skipped" and not each.exclusive}
-    assert skipped == {"without-credentials"}
+    assert skipped == {"without-credentials", "wrong-credentials"}
     assert all(stream.ended for each in played.values() for stream in each.streams)
     assert left == 0
     assert open_still == 0
