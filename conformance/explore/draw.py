@@ -7,6 +7,8 @@ from fault_injection.faults import AtTrigger, Disconnect, Fault, Latency, Slice
 from fault_injection.strategies import faults
 
 _SECONDS = (0.0, 0.001, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+_AT_ONCE = (0.0, 0.001, 0.05)
+_UNNOTICED = (0.1, 0.25, 0.5, 1.0)
 _MOST_EVENTS = 12
 _MOST_EXCHANGES = 6
 _SLOW = ("*.send.*.before", "*.send.*.after", "1.send.*.before", "2.send.*.before")  # a slow client
@@ -32,9 +34,10 @@ def schedules(subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5) -> st
         st.builds(Break, _faults()),
     )
     alone = st.one_of(kinds).map(lambda choice: (choice,))
-    together = st.tuples(leave, unaware) | st.tuples(
-        leave, slow | hold
-    )  # what it takes for most races at a leave
+    overlap = st.tuples(_returns(names), st.builds(Unaware, st.sampled_from(_UNNOTICED)))
+    together = (
+        st.tuples(leave, unaware) | st.tuples(leave, slow | hold) | overlap
+    )  # what most races at a leave take
     drawn = st.lists(alone | alone | together, max_size=most)
     return drawn.map(lambda parts: Schedule(tuple(choice for part in parts for choice in part)))
 
@@ -50,6 +53,13 @@ def _leaves(
     )
     time = st.builds(Leave, names, st.just("time"), seconds=waits, how=how, away=away)
     return at_once | events | time
+
+
+def _returns(names: st.SearchStrategy[str]) -> st.SearchStrategy[Leave]:
+    """Back before anybody could notice: two connections of one subscriber overlap, if the news takes its time."""
+    how, away = st.sampled_from(("fin", "rst")), st.sampled_from(_AT_ONCE)
+    head = st.builds(Leave, names, st.just("head"), how=how, away=away)
+    return head | st.builds(Leave, names, st.just("events"), count=st.integers(1, 3), how=how, away=away)
 
 
 def _faults() -> st.SearchStrategy[Fault]:
