@@ -17,7 +17,7 @@ Look: TypeAlias = Callable[[], Awaitable[bool | None]]
 
 _EVERY = 0.1  # seconds
 _FINE = 0.05  # seconds: near the limit, that a look falls between it and what is not much later
-_NEAR = 0.6  # seconds around the limit
+_NEAR = 0.4  # seconds around the limit
 _AT_ONCE = 6  # looks: the next one does not wait for an answer that is slow to come
 _LONGER = 2.0  # seconds past the limit, until a server that does not answer is given up
 _GONE = frozenset({404, 410})

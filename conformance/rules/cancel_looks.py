@@ -201,10 +201,11 @@ def evidence_from(look: Look, *, expected: str = "", actual: str = "") -> Eviden
 
 def active_before(history: History) -> float | None:
     """The gauge of work that is under way, before any was begun; None where there is none."""
-    looks = gauge(history, ACTIVE)
-    starts = [each for each in history.exchanges if each.requested.purpose == "start"]
-    begun = Places(history).at(starts[0].requested) if starts else None
-    early = [look for look in looks if begun is None or look.answered < begun]
+    beginning = next(
+        (each for each in history.exchanges if each.requested.purpose in {"start", "stream"}), None
+    )
+    begun = None if beginning is None else Places(history).at(beginning.requested)
+    early = [look for look in gauge(history, ACTIVE) if begun is None or look.answered < begun]
     return early[-1].value if early else None
 
 

@@ -61,7 +61,8 @@ def work_stops(history: History) -> Judgement:
     looks, over = _looks(history, stop.stream)
     if not looks:
         return _by_its_events(history, stop, limit)
-    if any(over(look) for look in looks if look.answered < stop.since.early):
+    before = [look for look in looks if look.answered < stop.since.early]
+    if before and over(before[-1]):
         return inconclusive(f"the work had ended before {stop.said}")
     outcome = against(stop.since, limit, looks, over)
     if outcome.last is not None and outcome.what == "late":

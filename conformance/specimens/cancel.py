@@ -66,16 +66,29 @@ def _deaf_while_silent(app: App) -> App:
         if not is_stream(request):
             await app(request, respond)
             return
-        with trio.CancelScope(shield=True) as scope:
+        with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_unshield, respond.closing, scope)
                 try:
-                    await app(request, respond)
+                    await app(request, _Shielding(respond, scope))
                 except* trio.BrokenResourceError:
                     pass
                 nursery.cancel_scope.cancel()
 
     return handle
+
+
+class _Shielding(WrappedResponder):
+    """From its first event on nobody tells it that the client has gone."""
+
+    def __init__(self, inner: Responder, scope: trio.CancelScope) -> None:
+        super().__init__(inner)
+        self._scope = scope
+
+    async def send(self, data: bytes) -> None:
+        if b"data:" in data:
+            self._scope.shield = not self.closing.is_set()
+        await super().send(data)
 
 
 async def _unshield(closing: trio.Event, scope: trio.CancelScope) -> None:
