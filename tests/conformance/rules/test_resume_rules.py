@@ -13,12 +13,12 @@ from made_up_tasks import CUT, Pieces, event, judged, on, sent
 
 from conformance.config import Expect
 from conformance.dialect import Dialect, Matcher
-from conformance.history import Record, Terms
+from conformance.history import How, Record, Terms
 from conformance.rules import Judgement
 from conformance.rules.resume import no_duplicate, no_gap
 from conformance.rules.resume_return import came_back
 from conformance.wire import encode_event
-from fault_injection.faults import Plan
+from fault_injection.faults import Fault, Plan
 
 RESUMED = on(Expect(resumable=True))
 WITNESSED = on(Expect(resumable=True, shared=True))
@@ -309,3 +309,35 @@ def test_without_the_promise_to_resume_nothing_is_judged() -> None:
     for expect in (Expect(), Expect(resumable=False)):
         judgement = judged(no_gap, cut(sent("progress")), terms=on(expect), scenario="resume-after-cut")
         assert judgement == Judgement("not-applicable", "needs expect.resumable in the configuration")
+
+
+# who comes back, sees the completion, and is gone before the end marker
+
+
+@pytest.mark.parametrize(
+    ("how", "severing", "verdict"),
+    [
+        ("complete", [], "broken"),  # the server ended the response: the marker was due
+        ("dropped", [], "conforms"),  # the subscriber left: it cannot have it
+        ("truncated", [(1.5, CUT)], "conforms"),  # the link cut it off
+    ],
+)
+def test_an_end_marker_is_due_to_who_stays(
+    how: How, severing: list[tuple[float, Fault]], verdict: str
+) -> None:
+    first = cut(sent("progress", "progress"))
+    returned = back(sent("progress", "complete", at=1.0, first=3), 2, how=how, fired=severing, ended=1.5)
+    witness = stream(sent("progress", "progress", "progress", "complete", "stream_end"), name="witness")
+    gap = judged(no_gap, first, returned, witness, terms=WITNESSED, scenario="resume-after-cut")
+    assert gap.verdict == verdict, gap
+    if verdict == "broken":
+        assert "never got event 5, which witness got" in gap.reason
+
+
+def test_an_event_before_the_completion_is_due_to_who_leaves_too() -> None:
+    first = cut(sent("progress"))
+    returned = back(sent("complete", at=1.0, first=3), 1, how="dropped")
+    witness = stream(sent("progress", "progress", "complete", "stream_end"), name="witness")
+    gap = judged(no_gap, first, returned, witness, terms=WITNESSED, scenario="resume-after-cut")
+    assert gap.verdict == "broken"
+    assert "never got event 2, which witness got" in gap.reason
