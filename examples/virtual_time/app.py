@@ -72,3 +72,7 @@ def make_app(*, correct: bool = False) -> FastAPI:
         return StreamingResponse(body(), media_type="text/event-stream")
 
     return app
+
+
+def make_correct() -> FastAPI:
+    return make_app(correct=True)

@@ -1,18 +1,14 @@
 """The whole test: `pytest` in this folder."""
 
 import pytest
-from app import make_app
-from fastapi import FastAPI
+from app import make_app, make_correct
 
 from conformance.testing_explore import Explore
 
 
 def test_no_schedule_breaks_the_stream(sse_explore: Explore) -> None:
-    def make() -> FastAPI:
-        return make_app(correct=True)
-
     # Starlette does not close a body that is cancelled while a part of it is being sent.
-    sse_explore(make, "sse-conformance.toml", schedules=100, without={"resource.generators-left"})
+    sse_explore(make_correct, "sse-conformance.toml", schedules=100, without={"resource.generators-left"})
 
 
 def test_what_a_race_looks_like(sse_explore: Explore) -> None:
