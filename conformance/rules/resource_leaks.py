@@ -100,7 +100,7 @@ def _numbers(watched: _Watched, found: Trend) -> str:
     first, last, low, high = (
         _amount(watched.name, value) for value in (found.first, found.last, found.low, found.high)
     )
-    return f" ({low} to {high} with 95 % certainty): from {first} to {last} over {found.cycles} cycles"
+    return f" ({low} to {high} with 99 % certainty): from {first} to {last} over {found.cycles} cycles"
 
 
 def _amount(name: str, value: float) -> str:
@@ -120,6 +120,7 @@ def _amount(name: str, value: float) -> str:
     "anything that waits: waiting can be cancelled.",
     scenarios=("explore", STORM),
     needs=("target.probe",),
+    timing=True,
 )
 def gauges_return(history: History) -> Judgement:
     if history.scenario == STORM:

@@ -16,7 +16,8 @@ WARM_UP = 0.2
 
 _FEWEST = 6  # samples behind the warm-up
 _MOST = 64  # samples that are looked at: the pairs of them are 2,016
-_Z = 1.96  # of 95 %
+_Z = 2.576  # of 99 %
+_OUT_OF_NOISE = 3  # times the noise: less growth than that is none
 _KEPT = 0.5  # of the growth: what is still there at the end, when all have gone
 _LATE = 0.4  # of the slope: by how much it must still grow at the end
 
@@ -39,7 +40,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Trend:
-    """What the samples say. `slope` with its 95 % interval `low` to `high` is growth per cycle, over `cycles` cycles
+    """What the samples say. `slope` with its 99 % interval `low` to `high` is growth per cycle, over `cycles` cycles
     from about `first` to about `last`; `reason` says in words why it is no leak, or why nothing can be said."""
 
     verdict: Literal["leak", "none", "undecided"]
@@ -64,6 +65,7 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     noise = 1.4826 * median(abs(value - slope * cycle - offset) for cycle, value in window)
     first, last = (offset + slope * cycle for cycle in (window[0][0], window[-1][0]))
     growth = slope * cycles
+    room = max(scale.room, scale.share * abs(first))
 
     def found(verdict: Literal["leak", "none", "undecided"], reason: str) -> Trend:
         return Trend(verdict, reason, slope, low, high, first, last, cycles)
@@ -73,23 +75,24 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     if low >= scale.least and late_slope >= max(scale.least, _LATE * slope):
         if after - first < _KEPT * growth:
             return found("none", "what had grown is given back when all have gone")
-        room = max(scale.room, scale.share * abs(first))
+        if growth <= _OUT_OF_NOISE * noise:
+            return found("undecided", "it grows, but no further than it goes up and down anyway")
         if growth > room:
             return found("leak", "")
         return found(
             "undecided", "it grows with every cycle, but by no more than a pool or a cache may take once"
         )
-    if scale.sought * cycles <= scale.slack + 3 * noise:
+    if scale.sought * cycles <= scale.slack + _OUT_OF_NOISE * noise:
         return found("undecided", "a leak would not stand out from what it does anyway in so few cycles")
     if min(high, late_high) >= scale.sought and after - first >= _KEPT * scale.sought * cycles:
         return found("undecided", "it goes up and down too much to tell")
-    if low > 0 and late_slope > scale.least / 2 and after - first > max(scale.room, scale.share * abs(first)):
+    if low > 0 and late_slope > scale.least / 2 and after - first > room:
         return found("undecided", "it grows, but by less than a leak with every cycle")
     return found("none", "")
 
 
 def theil_sen(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
-    """The slope through the points, and the lower and upper end of its 95 % interval. Zero where there is none."""
+    """The slope through the points, and the lower and upper end of its 99 % interval. Zero where there is none."""
     slopes = sorted(
         (there[1] - here[1]) / (there[0] - here[0])
         for index, here in enumerate(points)

@@ -200,6 +200,25 @@ def test_what_fits_into_the_buffers_between_shows_nothing() -> None:
     assert "target.variants.flood" in judgement.reason
 
 
+def test_memory_says_nothing_where_the_buffers_between_may_have_it_all() -> None:
+    history = stalling(reading(size=50_000), size=50_000, memory=(60.0, 60.2, 63.4))
+    assert stalled(history).verdict == "inconclusive"
+
+
+def test_work_that_does_not_complete_even_alone_shows_nothing() -> None:
+    history = made_up(
+        stream(list(told())[:5], name="control", how="timeout", ended=10.0),
+        stream([(1.0, ": hello\n\n")], name="stalled", at=1.0, how="dropped"),
+        marked("stalled", 1.0),
+        stream(list(told(at=1.0))[:5], name="reader", at=1.0, how="timeout", ended=11.0),
+        terms=HELD,
+        scenario="stalled-reader",
+    )
+    judgement = stalled(history)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason.startswith("alone, too")
+
+
 def test_where_nobody_stalled_nothing_is_said() -> None:
     history = made_up(stream(told(), name="control"), terms=HELD, scenario="stalled-reader")
     assert stalled(history).verdict == "inconclusive"

@@ -101,6 +101,45 @@ def test_a_leak_under_a_small_sawtooth_is_found() -> None:
     assert trend(teeth, teeth[-1][1], MEMORY).verdict == "leak"
 
 
+def test_growth_that_has_stopped_is_no_leak() -> None:
+    stopped = [(cycle, float(min(cycle, 130))) for cycle in sampled(200)]
+    assert trend(stopped, 130, COUNT).verdict != "leak"
+
+
+def test_one_great_step_at_the_end_is_undecided() -> None:
+    step = [(cycle, 10.0 + 160.0 * (cycle > 160)) for cycle in sampled(200)]
+    found = trend(step, 170, COUNT)
+    assert found.verdict == "undecided"
+    assert "up and down" in found.reason
+
+
+def test_slow_growth_is_undecided() -> None:
+    slow = [(cycle, 10 + 0.04 * cycle) for cycle in sampled(200)]
+    found = trend(slow, 18, COUNT)
+    assert found.verdict == "undecided"
+    assert "less than a leak" in found.reason
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_a_gauge_that_other_clients_move_is_not_accused(seed: int) -> None:
+    busy = counts(200, 0, noise=30, seed=seed)
+    assert trend(busy, max(value for _, value in busy), COUNT).verdict != "leak"
+
+
+def test_where_the_noise_could_hide_a_leak_nothing_is_said() -> None:
+    busy = counts(32, 0, noise=40)
+    found = trend(busy, 10, COUNT)
+    assert found.verdict == "undecided"
+    assert "so few cycles" in found.reason
+
+
+def test_the_warm_up_is_left_out() -> None:
+    found = trend(counts(200, 1), 210, COUNT)
+    assert found.cycles == 160
+    assert found.first == pytest.approx(50)
+    assert found.last == pytest.approx(210)
+
+
 def test_what_is_left_at_the_end_must_be_known() -> None:
     assert trend(counts(200, 1), None, COUNT).verdict == "undecided"
 

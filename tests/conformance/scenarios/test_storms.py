@@ -9,7 +9,8 @@ import trio
 from conformance.config import Config
 from conformance.history import History
 from conformance.reference.app import App, Request, Responder
-from conformance.specimens import REFERENCE, Specimen, examine
+from conformance.specimens import REFERENCE, SPECIMEN, Specimen, examine
+from conformance.specimens.specimen import reference_config
 from fault_injection.virtual import VirtualNetwork
 
 
@@ -52,6 +53,19 @@ async def test_connections_come_and_go_by_fin_and_rst_and_gauges_are_looked_at_t
     assert len(cycles) >= 20
     assert max(cycles) == 32
     assert {gauge.phase for gauge in history.gauges} == {"before", "during", "after"}
+    assert [each.requested.purpose for each in history.exchanges].count("cancel") == 1  # of the last work
+    assert history.subscribers["witness"][-1].how == "complete"
+
+
+async def test_it_is_looked_until_all_is_back_and_for_long_where_it_is_not(autojump_clock: object) -> None:
+    def looking(history: History) -> float:
+        after = [gauge.time for gauge in history.gauges if gauge.phase == "after"]
+        return max(after) - min(after)
+
+    assert looking(await driven("connect-storm")) < 0.2
+    limits = reference_config().limits
+    lost = looking(await driven("connect-storm", SPECIMEN["lost-slots"]))
+    assert 0.7 < lost / (limits.cancellation + 2 * limits.silence) <= 1
 
 
 async def test_so_many_cycles_as_are_asked_for(autojump_clock: object) -> None:
@@ -119,7 +133,7 @@ async def test_a_server_that_turns_away_in_the_middle_is_looked_at_all_the_same(
     assert outcome(history) == ("done", "")
     (mark,) = history.marked("turned away")
     assert "after 5 cycles" in mark.detail
-    assert [gauge.cycles for gauge in history.gauges if gauge.phase == "after"]
+    assert {gauge.cycles for gauge in history.gauges if gauge.phase == "after"} == {5}
 
 
 async def test_a_reader_stalls_and_another_one_reads(autojump_clock: object) -> None:
