@@ -167,6 +167,7 @@ async def _driven(
                         route=route,
                         server=setting.server,
                         pid=setting.pid,
+                        ours=setting.server is not None or setting.serve is not None,
                         scales=resident if setting.clock == "real" else None,
                         verify=setting.verify,
                         secrets=setting.secrets,

@@ -87,6 +87,7 @@ class Stage:
     may hold even the head until the stream closes. `route` leads the streams through the link, if there is
     one; other requests go straight to the server. `pid` is the process of a server that the harness did not start.
     `scales` weigh the harness itself (bytes).
+    `ours`: the server lives for this run only, so that it is no burden on anybody.
     """
 
     network: Network
@@ -102,6 +103,7 @@ class Stage:
     server: Restartable | None = None
     pid: int | None = None
     scales: Callable[[], int | None] | None = None
+    ours: bool = False
     verify: bool = True
     secrets: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage, Unreached
 from conformance.scenarios.coming_back import follow
 
-_USUAL = 20  # streams, of a server that the harness started
+_USUAL = 20  # streams, of a server that the harness started, or an application in this process
 _CONNECTING = 64  # at a time: how many may queue for being accepted is not what is tested
 _VARIANT = "crowd"
 
@@ -20,7 +20,7 @@ _VARIANT = "crowd"
     exclusive=True,
 )
 async def crowd(stage: Stage) -> None:
-    size = stage.config.limits.crowd or (_USUAL if stage.server is not None else 0)
+    size = stage.config.limits.crowd or (_USUAL if stage.ours else 0)
     if not size:
         raise Skipped(
             "needs limits.crowd in the configuration: how many streams at once this server may be asked for"
