@@ -1,68 +1,176 @@
-"""How fast schedules are explored: schedules, events and simulated seconds a second.
+"""How fast schedules are explored: schedules, events and simulated seconds a second, beside simloop's.
 
 Run from the checkout: `python -m benchmarks.exploration`. Prints Markdown. Every schedule is a whole run: two
-subscribers over HTTP with a drawn schedule of faults, judged by all rules that are explored.
+subscribers over HTTP through a link with faults, a history, and all rules that are explored. simloop
+(https://pypi.org/project/simloop/, Python 3.12 or later) plays the same conversations as raw TCP in an interpreter of
+its own (`simloop_side.py`), in the same run, by turns; `--simloop-python` says where that is.
 """
 
 import argparse
+import json
 import platform
+import shutil
+import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from conformance.explore import (
-    Exploration,
-    Hold,
-    Late,
-    Leave,
-    Schedule,
-    asgi_subject,
-    play_schedule,
-    reference_subject,
-)
+import msgspec
+
+from conformance.config import Config
+from conformance.explore import Break, Exploration, Schedule, asgi_subject, play_schedule, reference_subject
 from conformance.races.base import Service, races_config
+from conformance.reference.service import ServiceOptions
 from conformance.specimens.specimen import reference_config
+from fault_injection.faults import Latency
 
-SCHEDULES = (
-    Schedule(),
-    Schedule((Late("b", 0.25),)),
-    Schedule((Leave("a", "events", count=2, away=0.05),)),
-    Schedule((Hold("*.send.*.before", 0.05), Leave("b", "before-head"))),
-)
+SCHEDULE = Schedule((Break(Latency(delay=0.05)),))
+OPTIONS = ServiceOptions(epoch=1_700_000_000.0, heartbeat=60.0)
+SIMLOOP = "simloop, raw TCP"
 
 
-def measured(exploration: Exploration, rounds: int) -> tuple[float, ...]:
-    """Schedules, events and simulated seconds, wall-clock seconds, processor seconds."""
-    for schedule in SCHEDULES:
-        play_schedule(exploration, schedule)  # what is imported or cached at first
+@dataclass(frozen=True)
+class Figures:
+    """What some schedules came to."""
+
+    schedules: int
+    events: int
+    simulated: float  # seconds
+    seconds: float  # of the processor
+
+    @property
+    def rates(self) -> tuple[float, float, float]:
+        """Schedules, events and simulated seconds a second."""
+        return self.schedules / self.seconds, self.events / self.seconds, self.simulated / self.seconds
+
+
+def _long() -> Config:
+    """Twenty events of progress in 300 seconds, and nothing but the streams is asked for."""
+    config = reference_config()
+    start = msgspec.structs.replace(config.target.start, json={"events": 20, "interval": 15})  # type: ignore[type-var]
+    target = msgspec.structs.replace(config.target, start=start, status=None, probe=None)
+    expect = msgspec.structs.replace(config.expect, events=20)
+    limits = msgspec.structs.replace(config.limits, completion=310)
+    return msgspec.structs.replace(config, target=target, expect=expect, limits=limits)
+
+
+CONVERSATIONS = {
+    "conversation": ("the reference", Exploration(reference_subject(), reference_config())),
+    "short conversation": (
+        "an ASGI application on asyncio",
+        Exploration(asgi_subject(Service), races_config()),
+    ),
+    "long streams": ("the reference", Exploration(reference_subject(OPTIONS), _long())),
+}
+"""What is played, by the name that `simloop_side.py` has for it."""
+
+
+def measured(exploration: Exploration, schedules: int) -> Figures:
+    """Play so many schedules."""
     events, simulated = 0, 0.0
-    wall, processor = time.perf_counter(), time.process_time()
-    for _ in range(rounds):
-        for schedule in SCHEDULES:
-            history = play_schedule(exploration, schedule).history
-            events += sum(len(stream.events) for stream in history.streams)
-            simulated += history.duration
-    spent = time.perf_counter() - wall, time.process_time() - processor
-    return rounds * len(SCHEDULES), events, simulated, *spent
+    began = time.process_time()
+    for _ in range(schedules):
+        played = play_schedule(exploration, SCHEDULE)
+        events += sum(len(stream.events) for stream in played.history.streams)
+        simulated += played.history.duration
+    spent = time.process_time() - began
+    assert not played.broken, played.broken
+    return Figures(schedules, events, simulated, spent)
+
+
+class Simloop:
+    """simloop in its own interpreter."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.said: dict[str, str] = self._read()
+
+    def measured(self, name: str, schedules: int) -> Figures:
+        """Play so many schedules there."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{name} {schedules}\n")
+        self._process.stdin.flush()
+        return Figures(*self._read())
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit("simloop's side ended; what it said is above")
+        return json.loads(line)
+
+
+@contextmanager
+def opened(python: str | None) -> Iterator[Simloop | None]:
+    """simloop's side, or None where there is no interpreter that has it."""
+    if python is None:
+        yield None
+        return
+    command = [python, str(Path(__file__).with_name("simloop_side.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Simloop(process)
+        process.terminate()
+
+
+def found_python() -> str | None:
+    """An interpreter on the path that has simloop."""
+    for name in ("python3.14", "python3.13", "python3.12", "python3"):
+        path = shutil.which(name)
+        if (
+            path is not None
+            and not subprocess.run([path, "-c", "import simloop"], capture_output=True).returncode
+        ):
+            return path
+    return None
+
+
+def median(runs: list[Figures]) -> Figures:
+    """The run that is in the middle by its schedules a second."""
+    return sorted(runs, key=lambda each: each.rates[0])[len(runs) // 2]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50, help="how often the schedules are played")
-    rounds: int = parser.parse_args().rounds
-    print(f"CPython {platform.python_version()}; {platform.system()} {platform.machine()}\n")
-    print("| subject | time | schedules/s | events/s | simulated s/s |")
-    print("|---|---|---:|---:|---:|")
-    subjects = {
-        "the reference": Exploration(reference_subject(), reference_config()),
-        "an ASGI application on asyncio": Exploration(asgi_subject(Service), races_config()),
-    }
-    for name, exploration in subjects.items():
-        schedules, events, simulated, wall, processor = measured(exploration, rounds)
-        for what, spent in (("wall-clock", wall), ("processor", processor)):
-            figures = (schedules / spent, events / spent, simulated / spent)
-            print(f"| {name} | {what} | " + " | ".join(f"{figure:,.0f}" for figure in figures) + " |")
-    print(
-        "\nOf the simulated seconds of a schedule 300 are the wait at its end, in which gauges may come back."
-    )
+    parser.add_argument("--rounds", type=int, default=7, help="how often the two sides take turns")
+    parser.add_argument("--schedules", type=int, default=40, help="schedules in a turn")
+    parser.add_argument("--simloop-python", help="an interpreter that has simloop (default: one on the path)")
+    options = parser.parse_args()
+    with opened(options.simloop_python or found_python()) as simloop:
+        print(
+            f"CPython {platform.python_version()}; {platform.system()} {platform.machine()}; processor time"
+        )
+        print(
+            "No interpreter with simloop: its rows are missing. Give one by --simloop-python."
+            if simloop is None
+            else f"simloop {simloop.said['simloop']} on CPython {simloop.said['python']}"
+        )
+        for name, (subject, exploration) in CONVERSATIONS.items():
+            _tell(name, subject, exploration, simloop, options.rounds, options.schedules)
+
+
+def _tell(
+    name: str, subject: str, exploration: Exploration, simloop: Simloop | None, rounds: int, schedules: int
+) -> None:
+    ours: list[Figures] = []
+    theirs: list[Figures] = []
+    for turn in range(rounds + 1):  # the first does not count: what is imported, or remembered from then on
+        ours.append(measured(exploration, schedules if turn else 5))
+        if simloop is not None:
+            theirs.append(simloop.measured(name, schedules if turn else 5))
+    print(f"\n| {name} | schedules/s | events/s | simulated s/s |")
+    print("|---|---:|---:|---:|")
+    for who, runs in ((subject, ours[1:]), (SIMLOOP, theirs[1:])):
+        if runs:
+            print(f"| {who} | " + " | ".join(f"{rate:,.0f}" for rate in median(runs).rates) + " |")
+    if theirs:
+        pairs = zip(ours[1:], theirs[1:], strict=True)
+        ratio = statistics.median(one.rates[0] / other.rates[0] for one, other in pairs)
+        print(f"\nSchedules a second, in the median of {rounds} turns: {ratio:.2f} times simloop's.")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class _Turns:
         self._loop = loop
         self._timers: list[asyncio.TimerHandle] = loop._timers  # a heap
         self._queue: trio.MemoryReceiveChannel[Any] = loop._q_recv
+        state = getattr(self._queue, "_state", None)
+        self._waiting = getattr(
+            state, "data", None
+        )  # what `statistics` counts, a hundred times in a short run
         self._of_trio = of_trio  # a handle that starts a task of trio
 
     async def __call__(self, no_wait: bool = False) -> None:
@@ -76,7 +80,9 @@ class _Turns:
         now, due = self._loop.time(), 0
         if self._timers and self._timers[0].when() <= now:
             due = sum(timer.when() <= now for timer in self._timers)
-        return self._queue.statistics().current_buffer_used, due
+        if self._waiting is None:
+            return self._queue.statistics().current_buffer_used, due
+        return len(self._waiting), due
 
     async def _wait(self) -> None:
         handle = None

@@ -175,6 +175,11 @@ class Exchange:
             return self.all_events
         return tuple(each for each in self.all_events if in_scope(self.dialect, each.parsed))
 
+    @cached_property
+    def told(self) -> tuple[EventArrival, ...]:
+        """The events of this stream but for heartbeats, which belong to the connection."""
+        return tuple(each for each in self.events if each.role is not Role.HEARTBEAT)
+
     def having(self, *roles: Role) -> tuple[Arrival, ...]:
         """What arrived in one of these roles: events of this stream, and comments."""
         found = tuple(each for each in self.arrivals if each.role in roles)

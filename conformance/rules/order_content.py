@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from conformance.dialect import Dialect, Role, parse_json, sequence_of, stream_of
+from conformance.dialect import Dialect, parse_json, sequence_of, stream_of
 from conformance.history import Arrival, EventArrival, Exchange
 from conformance.pointer import ABSENT, resolve
 
@@ -20,7 +20,7 @@ _DIGITS = 18  # as for ids: longer is a name
 
 def told(stream: Exchange) -> tuple[EventArrival, ...]:
     """The events of the stream but for heartbeats, which belong to the connection."""
-    return tuple(each for each in stream.events if each.role is not Role.HEARTBEAT)
+    return stream.told
 
 
 def content(dialect: Dialect, arrival: EventArrival) -> Content:
@@ -60,6 +60,14 @@ def number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
 
     What is too large to count with is taken for a name.
     """
+    known = vars(arrival).get("number")  # several rules ask it of the same events
+    if known is None or known[0] is not dialect:
+        known = vars(arrival)["number"] = dialect, _number(dialect, arrival)
+    found: Number | str | None = known[1]
+    return found
+
+
+def _number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
     value = sequence_of(dialect, arrival.parsed)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS:
         return int(value)
