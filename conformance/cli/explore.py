@@ -38,6 +38,7 @@ from conformance.explore import (
 from conformance.figures import figures
 from conformance.outcome import Examined, put_together
 from conformance.picture import picture
+from conformance.rules.resource import ERROR
 from conformance.specimens.specimen import reference_config
 from conformance.testing_explore import OF_A_TEST
 from reports.outcome import plural
@@ -235,6 +236,9 @@ def _named(
 
 
 def _check_driven(plain: Played) -> None:
+    for mark in plain.history.marked(ERROR):
+        if "--app-loop" in mark.detail:
+            raise Failure(f"the application needs another event loop: {mark.detail}", CONFUSED)
     concluded = plain.history.concluded
     if concluded is None or concluded.outcome != "done":
         reason = concluded.reason if concluded is not None else "the record stops"

@@ -143,6 +143,19 @@ def test_the_loop_can_stand_in_the_configuration(sse: Sse, tmp_path: Path) -> No
     assert said.code == 0, said
 
 
+def test_an_application_on_trio_is_explored_too(sse: Sse, tmp_path: Path) -> None:
+    (tmp_path / "sse-conformance.toml").write_text(CONFIG, "utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "shop.py").rename(tmp_path / "elsewhere" / "shop.py")
+    named = ("explore", "--app", "shop:on_trio", "--schedules", "5", "--app-dir", "elsewhere")
+    right = sse(*named, "--app-loop", "trio")
+    assert (right.code, "no rule was broken" in right.out) == (0, True), right
+    wrong = sse(*named, "--app-loop", "asyncio")
+    assert wrong.code == 3, wrong
+    assert "the application needs another event loop: " in wrong.err
+    assert "--app-loop trio" in wrong.err
+
+
 def test_what_it_cannot_be_asked_is_skipped_with_the_reason(sse: Sse, tmp_path: Path) -> None:
     (tmp_path / "sse-conformance.toml").write_text(
         f"{CONFIG}[expect]\nresumable = true\nshared = true\n", "utf-8"
