@@ -137,16 +137,17 @@ def _everything_counted(history: History, stream: Exchange) -> Iterable[tuple[st
 
 
 def _until_the_next(history: History, stream: Exchange, looks: Iterable[Look], apart: bool) -> list[Look]:
-    """The looks before another subscriber came who is counted with this one."""
+    """The looks before somebody came who is counted with this subscriber, or, where all are, before more was begun."""
     places = Places(history)
     came = places.at(stream.requested)
-    others = [
-        at
-        for each in history.streams
-        if (at := places.at(each.requested)) > came
+    others = (
+        each.requested
+        for each in history.exchanges
+        if each.requested.purpose in ({"stream"} if apart else {"start", "stream"})
         and (not apart or each.requested.names == stream.requested.names)
-    ]
-    return [look for look in looks if not others or look.answered < min(others)]
+    )
+    until = min((at for each in others if (at := places.at(each)) > came), default=None)
+    return [look for look in looks if until is None or look.answered < until]
 
 
 def _last_before(looks: Iterable[Look], came: At) -> Look | None:

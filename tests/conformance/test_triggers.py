@@ -126,6 +126,12 @@ def test_mid_event_acts_inside_the_block_of_the_next_event(
     assert raw == passed("mid-event", count, response(body, sizes), list(range(900)))
 
 
+@given(body=STREAMS, sizes=SIZES, at=CUTS)
+def test_mid_head_acts_inside_the_status_line(body: bytes, sizes: list[int], at: list[int]) -> None:
+    assert passed("mid-head", None, response(body, sizes), at) == HEAD[:12]
+    assert b"\r\n" not in HEAD[:12]
+
+
 @given(at=st.lists(st.integers(0, len(REQUEST)), max_size=20))
 def test_request_acts_right_after_the_head_of_the_request(at: list[int]) -> None:
     assert passed("request", None, REQUEST, at) == REQUEST.removesuffix(b"{}")
