@@ -28,7 +28,7 @@ def client_leaves_nothing(history: History) -> Judgement:
             )
             for mark in history.marked(HARNESS_LEFT)
         ),
-        len(history.exchanges),
+        sum(exchange.head is not None for exchange in history.exchanges),  # who answers nothing is not judged
         f"requests that left nothing behind: no {looked[-1].detail}",
     )
 

@@ -316,6 +316,7 @@ SPECIMENS = (
             "cancel.stream-told",
             "cancel.superseded",
             "isolation.no-stealing",
+            "shutdown.streams-ended",
         ),
     ),
     Specimen(
@@ -326,6 +327,7 @@ SPECIMENS = (
         "slow-network",
         _sleeping,
         configure=bulky,
+        implies=("shutdown.streams-ended",),
     ),
     Specimen(
         "telling-twice",
@@ -378,7 +380,7 @@ SPECIMENS = (
         ("completion.server-closes",),
         "subscribe",
         on_streams(_Lingering),
-        implies=("cancel.stream-told", "cancel.superseded"),
+        implies=("cancel.stream-told", "cancel.superseded", "shutdown.streams-ended"),
     ),
     Specimen(
         "destroying",
@@ -386,6 +388,7 @@ SPECIMENS = (
         ("completion.clean-close",),
         "subscribe",
         on_streams(_Destroying),
+        implies=("shutdown.streams-ended",),
     ),
     Specimen(
         "forgetting-to-finish",

@@ -295,7 +295,7 @@ SPECIMENS = (
         ("http.connection", "http.no-length"),
         "subscribe",
         on_streams(_Miscounting),
-        implies=("completion.clean-close",),
+        implies=("completion.clean-close", "shutdown.streams-ended"),
     ),
     Specimen(
         "hop-by-hop-type",
@@ -333,6 +333,7 @@ SPECIMENS = (
         _unguarded,
         options=ServiceOptions(token=TOKEN),
         configure=with_token,
+        implies=("security.auth",),
     ),
     Specimen(
         "any-stream",

@@ -119,7 +119,7 @@ SPECIMENS = (
         ("shutdown.port-released",),
         "shutdown",
         manner=Manner(child="listening"),
-        implies=("shutdown.no-orphans", "shutdown.refuses-new"),
+        implies=("shutdown.no-orphans",),
     ),
     Specimen(
         "leaving-without-a-word",

@@ -185,7 +185,7 @@ SPECIMENS = (
         ("timeliness.delivery",),
         "subscribe",
         _lagging(1.5),
-        implies=("timeliness.subscribers-agree",),
+        implies=("timeliness.subscribers-agree", "shutdown.streams-ended"),
     ),
     Specimen(
         "all-at-the-end",
@@ -250,6 +250,6 @@ SPECIMENS = (
         ("timeliness.subscribers-agree",),
         "two-subscribers",
         _lagging(1.5, lambda turn: turn == 2),
-        implies=("timeliness.delivery",),
+        implies=("timeliness.delivery", "shutdown.streams-ended"),
     ),
 )
