@@ -1,6 +1,6 @@
 """Jobs and their event streams with sse-starlette, meant to be right in every respect.
 
-POST /jobs               {"steps": 8, "interval": 0.1, "silence": 0, "fail": false} -> 201 {"id": ...}
+POST /jobs               {"steps": 8, "interval": 0.1, "silence": 0, "fail": false, "echo": null} -> 201 {"id": ...}
 GET  /jobs/{id}/events   the stream; Last-Event-ID resumes it; 204 once everything was received
 GET  /jobs/{id}          {"state": ..., "subscribers": n}
 POST /jobs/{id}/cancel   stops the work
@@ -67,15 +67,16 @@ class Jobs:
 
     async def _work(self, job: str, order: dict[str, Any]) -> None:
         steps = order["steps"]
+        echo = {} if order.get("echo") is None else {"echo": order["echo"]}  # comes back in every event
         try:
             for step in range(self.store.last_id(job) + 1, steps + 1):
                 await asyncio.sleep(order["interval"] + (order["silence"] if step == steps // 2 + 1 else 0))
                 if step < steps:
-                    self._tell(job, "progress", step=step, steps=steps)
+                    self._tell(job, "progress", step=step, steps=steps, **echo)
             if order["fail"]:
-                self._tell(job, "failed", state="failed", reason="as it was asked to")
+                self._tell(job, "failed", state="failed", reason="as it was asked to", **echo)
             else:
-                self._tell(job, "result", state="completed", result=steps * (steps - 1) // 2)
+                self._tell(job, "result", state="completed", result=steps * (steps - 1) // 2, **echo)
         except asyncio.CancelledError:
             if not self.stopping:
                 self._tell(job, "failed", state="cancelled", reason="cancelled")
@@ -107,7 +108,7 @@ def authorize(request: Request) -> None:
 
 async def start(request: Request) -> Response:
     authorize(request)
-    order = {"steps": 8, "interval": 0.1, "silence": 0, "fail": False, **await request.json()}
+    order = {"steps": 8, "interval": 0.1, "silence": 0, "fail": False, "echo": None, **await request.json()}
     jobs: Jobs = request.app.state.jobs
     job = uuid.uuid4().hex
     jobs.store.create(job, order)
