@@ -131,7 +131,16 @@ def after_restart(history: History) -> Judgement:
     if not history.marked("server started again"):
         short = next(iter(history.marked("too short")), None)
         return inconclusive(short.detail if short else "the server was not restarted")
-    returns = came_back(history)
+    each = [_healed(history, subscriber) for subscriber in history.subscribers or ("a",)]
+    for verdict in ("broken", "inconclusive", "not-applicable"):
+        if found := next((judgement for judgement in each if judgement.verdict == verdict), None):
+            return found
+    return each[0] if len(each) == 1 else conforms(len(each), "subscribers who came back")
+
+
+def _healed(history: History, subscriber: str) -> Judgement:
+    """What the rule says of one subscriber."""
+    returns = came_back(history, subscriber)
     if isinstance(returns, Judgement):
         return returns
     first = returns[0]

@@ -51,9 +51,9 @@ class Return:
         return had[: before[-1] + 1] if before else ()
 
 
-def came_back(history: History) -> tuple[Return, ...] | Judgement:
+def came_back(history: History, subscriber: str = _SUBSCRIBER) -> tuple[Return, ...] | Judgement:
     """How the subscriber came back, or why there is nothing to judge by."""
-    connections = history.subscribers.get(_SUBSCRIBER, ())
+    connections = history.subscribers.get(subscriber, ())
     if not connections or not connections[0].is_event_stream:
         return (
             nothing_to_read(history)

@@ -1,5 +1,9 @@
 """The connection ends before the stream does, by a fault of the link or because the subscriber leaves."""
 
+from contextlib import AsyncExitStack
+
+import trio
+
 from conformance.drive.scenario import scenario
 from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
@@ -9,9 +13,9 @@ from fault_injection.faults import AtTrigger, Disconnect, Plan
 _CUT_AFTER = 3  # events
 
 
-async def _resume(stage: Stage, cut: Subscription) -> None:
+async def _resume(stage: Stage, cut: Subscription, subscriber: str = "a") -> None:
     """Reconnect as an event source does: with the last event ID, if there was one."""
-    await follow(stage, await resume(stage, "a", cut.last_event_id))
+    await follow(stage, await resume(stage, subscriber, cut.last_event_id), subscriber)
 
 
 @scenario(
@@ -113,16 +117,22 @@ async def close_at_completion(stage: Stage) -> None:
 
 @scenario(
     "restart",
-    summary="The server is killed in the middle of a stream and started again; the subscriber resumes.",
+    summary="The server is killed in the middle of a stream and started again; all its subscribers resume at once.",
     needs=("expect.resumable", "target.command"),
     exclusive=True,
 )
 async def restart(stage: Stage) -> None:
     await stage.start()
-    async with stage.subscribe("a") as first:
-        if not await first.saw(_CUT_AFTER):
-            stage.mark("too short", "the stream ended before the server could be killed")
-            return
+    names = ("a", "b", "c") if stage.config.expect.shared else ("a",)
+    async with AsyncExitStack() as stack:
+        cut = {name: await stack.enter_async_context(stage.subscribe(name)) for name in names}
+        for each in cut.values():
+            if not await each.saw(_CUT_AFTER):
+                stage.mark("too short", "the stream ended before the server could be killed")
+                return
         await stage.restart_server()
-        await first.finished()
-    await _resume(stage, first)
+        for each in cut.values():
+            await each.finished()
+    async with trio.open_nursery() as nursery:
+        for name, each in cut.items():
+            nursery.start_soon(_resume, stage, each, name)

@@ -208,6 +208,16 @@ def test_a_stream_that_goes_on_under_new_names_proves_nothing() -> None:
     assert restarted(KILLED, RESTART, renamed, terms=RESUMABLE).verdict == "inconclusive"
 
 
+def test_a_restart_has_to_be_survived_by_everybody() -> None:
+    other = stream(HAD, name="b", how="reset", ended=0.4)
+    healed, lost = back(REST, name="b-2"), back([], name="b-2", ended=1.1)
+    everybody = restarted(KILLED, other, RESTART, back(REST), healed)
+    assert (everybody.verdict, everybody.reason) == ("conforms", "2 subscribers who came back")
+    judgement = restarted(KILLED, other, RESTART, back(REST), lost)
+    assert judgement.verdict == "broken"
+    assert judgement.reason.startswith("after the restart b-2 was ended")
+
+
 def test_without_a_restart_nothing_is_judged() -> None:
     short = stream(sent("complete"))
     assert (
