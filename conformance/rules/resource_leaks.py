@@ -16,7 +16,9 @@ _COUNT = Scale(sought=1, least=0.05, room=2)
 _DESCRIPTORS = Scale(sought=1, least=0.05, room=20)  # pools of connections, files that are kept open
 _THREADS = Scale(sought=1, least=0.05, room=64)  # a pool of threads that fills
 _CHILDREN = Scale(sought=1, least=0.05, room=8)
-_MEMORY = Scale(sought=50_000, least=30_000, room=5 * 2**20, share=0.05, slack=2 * 2**20)
+_MEMORY = Scale(
+    sought=50_000, least=35_000, room=6 * 2**20, share=0.05, slack=2 * 2**20
+)  # V8 takes 5 MiB and more
 
 
 @dataclass(frozen=True)

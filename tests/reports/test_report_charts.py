@@ -48,6 +48,7 @@ def test_ten_thousand_points_are_drawn_as_a_few_hundred_with_the_extremes_among_
     wave = ((n / 1000, math.sin(n / 300)) for n in range(10_000))
     points = (*wave, (7.7771, 55.0), (3.3331, -55.0))
     ((chart,), _) = charts([Series("wave", points)], across, 0.0)
+    assert chart.note.startswith("-55 to 55, ")
     assert len(chart.points) <= 244
     assert {"55", "-55"} <= {point.words for point in chart.points}
 

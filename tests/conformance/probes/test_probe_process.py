@@ -26,6 +26,13 @@ for line in sys.stdin:
         held.append(bytearray(b"x" * int(rest)))
     elif word == "children":
         held += [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(int(rest))]
+    elif word == "zombies":
+        held += [subprocess.Popen([sys.executable, "-c", ""]) for _ in range(int(rest))]
+    elif word == "grandchildren":
+        code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0); print(); input()"
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child.stdout.readline()
+        held.append(child)
     elif word == "connect":
         held.append(socket.create_connection(("127.0.0.1", int(rest))))
     print("done", flush=True)
@@ -92,6 +99,35 @@ def test_children_and_what_they_hold_belong_to_the_server(subject: Subject) -> N
     assert change(after, start, process.CHILDREN) == 2
     assert change(after, start, process.THREADS) == 2
     assert change(after, start, process.MEMORY) > 2_000_000
+
+
+def test_children_that_nobody_reaps_hold_nothing_and_are_children(subject: Subject) -> None:
+    start = gauges(subject.pid)
+    subject.tell("zombies", 3)
+    family = psutil.Process(subject.pid).children()
+    for _ in range(200):
+        if all(child.status() == psutil.STATUS_ZOMBIE for child in family):
+            break
+        subject.tell("nothing")
+    after = gauges(subject.pid)
+    assert change(after, start, process.CHILDREN) == 3
+    assert change(after, start, process.THREADS) == 0
+
+
+def test_the_children_of_children_belong_to_the_server(subject: Subject) -> None:
+    start = gauges(subject.pid)
+    assert change(subject.tell("grandchildren"), start, process.CHILDREN) == 2
+
+
+def test_a_process_that_has_ended_and_is_not_reaped_has_no_gauges() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as ended:
+        assert ended.stdin is not None
+        ended.stdin.close()
+        while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+            pass
+        assert {(reading.value, reading.detail) for reading in read_process(ended.pid)} == {
+            (None, f"process {ended.pid} has ended")
+        }
 
 
 def test_a_socket_whose_peer_has_closed_waits_to_be_closed(subject: Subject) -> None:
