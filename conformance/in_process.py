@@ -19,8 +19,8 @@ from conformance.asgi.flavours import FlavourName
 from conformance.asgi.types import ASGIApp
 from conformance.config import Limits
 from conformance.determinism import EPOCH, seeded
-from conformance.drive.outcome import first_of
 from conformance.drive.stage import Unreached
+from conformance.errors import first_of
 from conformance.history import Left, Mark, Record, Recorder
 from conformance.rules.resource import ERROR, SHUT_DOWN
 from fault_injection.network import Address, Network

@@ -13,11 +13,11 @@ import trio
 
 from conformance import __version__
 from conformance.config import Config, Loaded, stream_path
-from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Unreached
 from conformance.drive.target import TargetError, ready
+from conformance.errors import first_of
 from conformance.history.redact import Redaction
 from conformance.in_process import InProcess
 from conformance.judging import held

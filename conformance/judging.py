@@ -7,8 +7,8 @@ import msgspec
 
 from conformance.config import Config, Target, declared
 from conformance.dialect import Dialect
-from conformance.drive.outcome import described
-from conformance.drive.reading import REMEMBERED, assume
+from conformance.dialect.learning import REMEMBERED, assume
+from conformance.errors import described
 from conformance.history import Exchange, History, Terms
 from conformance.rules import Judgement, Rule
 from conformance.rules.rule import inconclusive

@@ -22,10 +22,10 @@ import trio
 
 from conformance.config import Config, Expect, Limits, Loaded, config_for_url, credentials, literal
 from conformance.dialect import Dialect, effective_dialect
-from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Stage
 from conformance.drive.target import TargetError, ready
+from conformance.errors import first_of
 from conformance.history import History
 from conformance.judging import held, judge, on_assumed_terms
 from conformance.rules import RULES, Rule

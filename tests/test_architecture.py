@@ -241,3 +241,8 @@ def test_the_pytest_plugin_costs_whoever_does_not_use_it_nothing() -> None:
 def test_reports_can_be_used_without_a_network() -> None:
     loaded = _loaded_by("import reports.html, reports.junit, reports.markdown, reports.text")
     assert not loaded & {"trio", "httpx", "conformance", "fault_injection"}
+
+
+def test_a_history_can_be_judged_without_a_network() -> None:
+    loaded = _loaded_by("import conformance.judging")
+    assert not loaded & {"httpx", "httpcore", "h11", "psutil", "hypothesis"}

@@ -10,7 +10,7 @@ import typer
 from conformance import __version__
 from conformance.cli import explore, judge, proxy, record, rules, run, serve
 from conformance.cli.common import CONFUSED, INTERRUPTED, Failure, err
-from conformance.drive.outcome import described
+from conformance.errors import described
 
 app = typer.Typer(
     name="sse-conformance",

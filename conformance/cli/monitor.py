@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from conformance.dialect import Dialect, Parsed, Role, timestamp_of
-from conformance.drive.reading import Reader
+from conformance.dialect.learning import Reader
 from conformance.history import Exchange, Head, How
 from conformance.wire import Comment, Event, Reconnection, Violation
 from reports.outcome import plural

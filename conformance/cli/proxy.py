@@ -11,7 +11,7 @@ from conformance.cli.common import MISUSED, Failure, err, said
 from conformance.cli.interrupt import interruptible
 from conformance.config import did_you_mean
 from conformance.dialect import Dialect
-from conformance.drive.outcome import first_of
+from conformance.errors import first_of
 from conformance.files import read_small
 from conformance.triggers import triggers
 from fault_injection.faults import AtTrigger, Fault, Plan

@@ -27,11 +27,11 @@ from conformance.cli.monitor import Monitor, no_stream
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
 from conformance.config import Limits, Loaded
 from conformance.dialect import Dialect, Parsed, Role, effective_dialect
-from conformance.drive.outcome import first_of
 from conformance.drive.scene import Setting, play
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Stage
 from conformance.drive.target import TargetError, ready
+from conformance.errors import first_of
 from conformance.history import Head, History
 from conformance.history.redact import Redaction
 from conformance.judging import held

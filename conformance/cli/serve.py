@@ -9,7 +9,7 @@ import typer
 
 from conformance.cli.common import MISUSED, Failure, err, said
 from conformance.config import did_you_mean
-from conformance.drive.outcome import first_of
+from conformance.errors import first_of
 from conformance.reference.service import ServiceOptions, serve_reference
 from conformance.specimens import REFERENCE, SPECIMEN, Specimen
 from conformance.specimens.program import GRACEFUL, serve_program

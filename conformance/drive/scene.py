@@ -14,12 +14,12 @@ from conformance.config import Config, stream_path
 from conformance.dialect import Dialect, effective_dialect
 from conformance.drive.census import Counted, Household, look_at_tasks, look_back
 from conformance.drive.links import open_link
-from conformance.drive.outcome import described, first_of
 from conformance.drive.own_memory import resident
 from conformance.drive.scenario import Scenario
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.drive.stalls import watching_for_stalls
+from conformance.errors import described, first_of
 from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
 from conformance.transport import address_of
 from fault_injection.faults import AtTrigger, Buffer, Latency, Plan, SlowClose

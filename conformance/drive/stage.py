@@ -23,9 +23,9 @@ from conformance.config import (
     with_variant,
 )
 from conformance.dialect import Dialect
+from conformance.dialect.learning import Reader
 from conformance.drive.control import Restartable
 from conformance.drive.outcome import how_it_failed
-from conformance.drive.reading import Reader
 from conformance.drive.reply import open_reply
 from conformance.drive.request import build_request
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of

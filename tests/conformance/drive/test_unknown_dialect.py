@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from conformance.dialect import Dialect, Role, classify, parse
-from conformance.drive import reading
-from conformance.drive.reading import REMEMBERED, Reader
+from conformance.dialect import Dialect, Role, classify, learning, parse
+from conformance.dialect.learning import REMEMBERED, Reader
 from conformance.wire import Decoder, Item
 
 PROGRESS = b'data: {"n": 1}\n\n'
@@ -35,7 +34,7 @@ def test_a_stream_that_ends_again_and_again_is_not_looked_at_for_ever(
         looks.append(len(items))
         return dialect, ""
 
-    monkeypatch.setattr(reading, "assume", assume)
+    monkeypatch.setattr(learning, "assume", assume)
     roles(*[DONE] * (2 * REMEMBERED))
     assert looks[:3] == [1, 2, 3]
     assert sum(looks) <= 4 * REMEMBERED
