@@ -12,7 +12,7 @@ RESUMES = ("resume-after-cut", "resume-mid-event", "completion-while-away")
 LEFT = ("disconnect-before-head", "disconnect-mid-stream", "close-at-completion")
 """One subscriber leaves early, another one comes after it."""
 
-READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT)
+READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT, "side-by-side")
 """Somebody reads a stream that exists and may be read."""
 
 SHUTDOWN = ("shutdown", "shutdown-sigint")
