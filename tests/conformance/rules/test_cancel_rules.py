@@ -56,6 +56,13 @@ def test_an_answer_that_was_slow_counts_when_it_was_asked_for() -> None:
     assert noticed.judge(leaving(*WATCHED, slow, look(4.0, subscribers=0))).verdict == "inconclusive"
 
 
+def test_an_answer_that_came_after_the_limit_does_not_show_that_it_was_over_before() -> None:
+    slow = look(2.9, took=0.3, subscribers=0)
+    judgement = noticed.judge(leaving(*WATCHED, look(2.5, subscribers=1), slow))
+    assert judgement.verdict == "inconclusive"
+    assert "not yet after 1.500 s, and so after 2.200 s" in judgement.reason
+
+
 def test_whoever_takes_long_to_be_gone_is_not_held_against_the_server() -> None:
     slow = (look(0.0, subscribers=0), left("a", 0.1, 1.0, 1, gone=1.5), look(0.5, subscribers=1))
     assert noticed.judge(leaving(*slow, look(3.2, subscribers=1))).verdict == "inconclusive"

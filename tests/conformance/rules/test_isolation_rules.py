@@ -187,3 +187,12 @@ def test_one_who_misses_something_was_not_stolen_from() -> None:
 def test_ids_of_each_subscribers_own_are_no_theft() -> None:
     assert no_stealing.judge(two(ALL, ALL, ids=False, unique=True)).verdict == "inconclusive"
     assert no_stealing.judge(two(ALL[::2], ALL[1::2], ids=False)).verdict == "inconclusive"
+
+
+def test_the_same_content_under_another_id_was_not_taken_away() -> None:
+    def own(name: str) -> list[Record]:
+        body = [(float(at), f"id: {name}-{at}\ndata: step {at}\n\n") for at in range(1, 4)]
+        return stream([*body, (4.0, "id: end\nevent: complete\ndata: {}\n\n")], name=name, ended=12.0)
+
+    history = made_up(own("a"), own("b"), terms=held_to(), scenario="two-subscribers")
+    assert no_stealing.judge(history).verdict == "conforms"
