@@ -19,11 +19,11 @@ import anyio
 import anyio.to_thread
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from conformance.asgi import open_asgi
 from conformance.asgi.types import Receive, Scope, Send
-from conformance.determinism import EPOCH, seeded
+from conformance.determinism import EPOCH, seeded, virtual_clock
 from fault_injection.virtual import VirtualNetwork
 
 HERE = Path(__file__).parent
@@ -74,6 +74,36 @@ def test_the_same_bytes_in_every_process() -> None:
         digests.append(output.split())
     assert all(each == digests[0] for each in digests)
     assert len(set(digests[0])) == SEEDS, "another seed is another run"
+
+
+async def moments() -> list[Any]:
+    """What happens when, where sleeps, a call from outside and a wait for idleness meet."""
+    found: list[Any] = []
+
+    async def tick(name: str, every: float) -> None:
+        for _ in range(3):
+            await trio.sleep(every)
+            found.append((name, trio.current_time()))
+
+    async with trio.open_nursery() as nursery:
+        for name, every in (("a", 0.1), ("b", 0.3), ("c", 1 / 3)):
+            nursery.start_soon(tick, name, every)
+    trio.lowlevel.current_trio_token().run_sync_soon(lambda: found.append(("called", trio.current_time())))
+    await trio.sleep(5)
+    with trio.move_on_after(7):
+        await wait_all_tasks_blocked()
+        found.append(("idle", trio.current_time()))
+        await trio.sleep_forever()
+    return [*found, trio.current_time()]
+
+
+def test_the_virtual_clock_is_trios_without_the_detour() -> None:
+    found = []
+    for clock in (virtual_clock(), MockClock(autojump_threshold=0)):
+        with seeded(1):
+            found.append(trio.run(moments, clock=clock))
+    assert found[0] == found[1]
+    assert found[0][-3:] == [("called", 1.0), ("idle", 6.0), 13.0]
 
 
 async def chance() -> list[Any]:
