@@ -7,12 +7,12 @@ do with is a false alarm in waiting. The matrix shows both, and its page in the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, TypeAlias
 
 import trio
 import trio.testing
 
+from conformance.determinism import seeded
 from conformance.history import History
 from conformance.judging import judge_by
 from conformance.rules import RULES, Rule
@@ -22,7 +22,9 @@ from fault_injection.virtual import VirtualNetwork
 from reports.results import Level
 
 Verdict: TypeAlias = Literal["conforms", "broken", "not-applicable", "inconclusive"]
-Cell: TypeAlias = Literal["caught", "implied", "unasked", "missed", "warned", "passed", "undecided", "silent"]
+Cell: TypeAlias = Literal[
+    "caught", "implied", "unasked", "missed", "warned", "passed", "undecided", "silent", "unseen"
+]
 
 MARKS: dict[Cell, str] = {
     "caught": "X",
@@ -33,6 +35,7 @@ MARKS: dict[Cell, str] = {
     "passed": ".",
     "undecided": "~",
     "silent": "-",
+    "unseen": "_",
 }
 """How a cell is written in a page."""
 
@@ -45,6 +48,7 @@ MEANINGS: dict[Cell, str] = {
     "passed": "observed, and it conforms",
     "undecided": "inconclusive",
     "silent": "not applicable",
+    "unseen": "not broken where it was driven: in its own scenario only, as a process, in real time",
 }
 
 _WORST: tuple[Verdict, ...] = ("broken", "conforms", "inconclusive", "not-applicable")
@@ -62,6 +66,8 @@ class Row:
         verdict = self.verdicts.get(rule.name, "not-applicable")
         if rule.name in self.specimen.breaks:
             return "caught" if verdict == "broken" else "missed"
+        if self.specimen.process and verdict != "broken":
+            return "unseen"
         match verdict:
             case "broken" if rule.name in self.specimen.implies:
                 return "implied"
@@ -80,8 +86,8 @@ def row(specimen: Specimen, rules: Sequence[Rule] = RULES) -> Row:
     some three."""
     if specimen.process:
         return _judged(specimen, [trio.run(examine_process, specimen)], rules)
-    run = partial(trio.run, clock=trio.testing.MockClock(autojump_threshold=0))
-    histories: list[History] = run(_driven, specimen)
+    with seeded(0, epoch=None):  # the same page, whenever and wherever it is made
+        histories = trio.run(_driven, specimen, clock=trio.testing.MockClock(autojump_threshold=0))
     return _judged(specimen, histories, rules)
 
 

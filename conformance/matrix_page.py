@@ -13,7 +13,8 @@ _HEAD = """\
 # Mutation matrix
 
 Made by `sse-conformance rules --matrix`; do not edit it. Every rule against every specimen (a server that is wrong on
-purpose, in one point), in every scenario, in virtual time. A cell that changes is a rule that has learned or unlearned
+purpose, in one point), in every scenario, in virtual time; what only shows in a process of its own, in its own
+scenario in one. A cell that changes is a rule that has learned or unlearned
 something: CI compares this page with what the code gives, and whoever changes a cell commits the page with it.
 """
 

@@ -286,6 +286,7 @@ SPECIMENS = (
             "resume.no-gap",
             "resume.completion-survives",
             "cancel.superseded",
+            "shutdown.streams-ended",
         ),
     ),
     Specimen(
@@ -308,8 +309,6 @@ SPECIMENS = (
         implies=(
             "timeliness.first-event",
             "order.no-gap",
-            "completion.end-marker",
-            "completion.server-closes",
             "completion.late-subscriber",
             "resume.no-gap",
             "resume.completion-survives",
@@ -428,6 +427,7 @@ SPECIMENS = (
             "timeliness.no-burst",
             "resume.completion-survives",
             "resource.crowd",
+            "resource.stalled-reader",
         ),
     ),
     Specimen(

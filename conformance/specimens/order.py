@@ -139,6 +139,7 @@ SPECIMENS = (
         implies=(
             "completion.late-subscriber",
             "resume.no-gap",
+            "resume.after-restart",
         ),
     ),
 )
