@@ -55,6 +55,7 @@ class Client:
         self._head = b""
         self._parts: deque[Part] = deque()
         self._chunked = False
+        self._length: int | None = None  # of a body that is still to come
         self._h11: h11.Connection | None = None  # takes over where it is needed
 
     def receive(self, data: bytes) -> None:
@@ -102,16 +103,16 @@ class Client:
             if known is None:
                 return False
             head, length = known
-            whole = length is not None and length == len(data) - at
-            if length is not None and not whole:
-                return False
-            self._head, self.headed, self._chunked = data[:at], True, length is None
+            self._head, self.headed, self._chunked, self._length = data[:at], True, length is None, length
             self._parts.append(head)
-            if whole:
-                self._parts.extend((data[at:], None) if length else (None,))
-                return True
+            if length == 0 and at == len(data):
+                self._parts.append(None)
             if at == len(data):
                 return True
+        if self._length and len(data) - at == self._length:  # the body, in one piece
+            self._parts.extend((data[at:], None))
+            self._length = None
+            return True
         parts: list[Part] = []
         while self._chunked and at < len(data):
             if data.startswith(_END, at) and at + len(_END) == len(data):
