@@ -3,23 +3,27 @@
 import io
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from conformance import __version__
-from conformance.cli import explore, judge, proxy, record, rules, run, serve
 from conformance.cli.common import CONFUSED, INTERRUPTED, Failure, err
 from conformance.errors import described
 
-app = typer.Typer(
-    name="sse-conformance",
-    help="Drives event streams (Server-Sent Events) through faults, records everything, judges the record.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS: Final = {
+    "run": ("run", "EXAMPLES"),
+    "record": ("record", "EXAMPLES"),
+    "judge": ("judge", "EXAMPLES"),
+    "explore": ("explore", "EXPLORE_EXAMPLES"),
+    "replay": ("explore", "REPLAY_EXAMPLES"),
+    "serve": ("serve", "EXAMPLES"),
+    "proxy": ("proxy", "EXAMPLES"),
+    "rules": ("rules", "EXAMPLES"),
+}
+"""The commands, in the order of the help; the module in `conformance.cli` that each is in, and its examples there."""
 
 _DEBUG = "SSE_CONFORMANCE_DEBUG"
 
@@ -30,7 +34,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -39,14 +42,23 @@ def _main(
     pass
 
 
-app.command("run", epilog=run.EXAMPLES)(run.run_command)
-app.command("record", epilog=record.EXAMPLES)(record.record_command)
-app.command("judge", epilog=judge.EXAMPLES)(judge.judge_command)
-app.command("explore", epilog=explore.EXPLORE_EXAMPLES)(explore.explore_command)
-app.command("replay", epilog=explore.REPLAY_EXAMPLES)(explore.replay_command)
-app.command("serve", epilog=serve.EXAMPLES)(serve.serve_command)
-app.command("proxy", epilog=proxy.EXAMPLES)(proxy.proxy_command)
-app.command("rules", epilog=rules.EXAMPLES)(rules.rules_command)
+def make_app(commands: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands. Each brings along what it needs, and a server starts several times in a
+    run, so that who calls one shall not wait for the others."""
+    app = typer.Typer(
+        name="sse-conformance",
+        help="Drives event streams (Server-Sent Events) through faults, records everything, judges the record.",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    for name in commands:
+        place, examples = COMMANDS[name]
+        module = import_module(f"conformance.cli.{place}")
+        app.command(name, epilog=getattr(module, examples))(getattr(module, f"{name}_command"))
+    return app
 
 
 def main() -> None:
@@ -57,7 +69,8 @@ def main() -> None:
         ):  # a terminal that cannot show a character is no reason to stop
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="sse-conformance")
+        called = next((each for each in sys.argv[1:] if not each.startswith("-")), "")
+        make_app([called] if called in COMMANDS else COMMANDS)(prog_name="sse-conformance")
     except Failure as failure:
         err.print(f"[bold red]error:[/] {failure.shown}", highlight=False)
         sys.exit(failure.code)

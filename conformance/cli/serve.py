@@ -1,5 +1,7 @@
 """`sse-conformance serve`: the reference producer on its own."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +13,6 @@ from conformance.cli.common import MISUSED, Failure, err, said
 from conformance.config import did_you_mean
 from conformance.errors import first_of
 from conformance.reference.service import ServiceOptions, serve_reference
-from conformance.specimens import REFERENCE, SPECIMEN, Specimen
-from conformance.specimens.program import GRACEFUL, serve_program
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -44,10 +44,12 @@ def serve_command(
     ] = None,
 ) -> None:
     """Serve jobs as event streams: a correct server, to copy from and to test clients with."""
-    served = _specimen(specimen or REFERENCE.name)
-    options = msgspec.structs.replace(served.options, state=state, token=token or served.options.token)
     try:
-        code = trio.run(_serve, host, port, options, served)
+        if specimen is None:
+            options = ServiceOptions(state=state, token=token)
+            trio.run(partial(serve_reference, host, port, options=options, on_ready=_serving("jobs")))
+            return
+        code = trio.run(_serve_specimen(specimen, host, port, state, token))
     except* (OSError, ValueError) as group:
         error = first_of(group)
         raise Failure(
@@ -57,25 +59,33 @@ def serve_command(
         raise typer.Exit(code)
 
 
-def _specimen(name: str) -> Specimen:
-    """The specimen of this name. Raises `Failure` (2)."""
+def _serving(what: str) -> Callable[[str], None]:
+    return lambda url: err.print(f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False)
+
+
+def _serve_specimen(
+    name: str, host: str, port: int, state: Path | None, token: str | None
+) -> Callable[[], Awaitable[int]]:
+    """Serves it, and gives the exit code. Raises `Failure` (2) where there is none of this name."""
+    from conformance.specimens import (
+        SPECIMEN,  # servers and all that drives them: the reference starts without
+    )
+    from conformance.specimens.program import GRACEFUL, serve_program
+
     if name not in SPECIMEN:
         raise Failure(
             f"--specimen {name!r}: there is no such specimen{did_you_mean(name, SPECIMEN)}", MISUSED
         )
-    return SPECIMEN[name]
+    specimen = SPECIMEN[name]
+    options = msgspec.structs.replace(specimen.options, state=state, token=token or specimen.options.token)
+    on_ready = _serving(f"jobs, wrong on purpose ({specimen.summary}),")
 
+    async def serve() -> int:
+        if specimen.manner != GRACEFUL:
+            return await serve_program(
+                specimen.manner, host=host, port=port, options=options, wrap=specimen.wrap, on_ready=on_ready
+            )
+        await serve_reference(host, port, options=options, wrap=specimen.wrap, on_ready=on_ready)
+        return 0
 
-async def _serve(host: str, port: int, options: ServiceOptions, specimen: Specimen) -> int:
-    """Serve, and give the exit code."""
-    what = "jobs" if specimen is REFERENCE else f"jobs, wrong on purpose ({specimen.summary}),"
-
-    def on_ready(url: str) -> None:
-        err.print(f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False)
-
-    if specimen.manner != GRACEFUL:
-        return await serve_program(
-            specimen.manner, host=host, port=port, options=options, wrap=specimen.wrap, on_ready=on_ready
-        )
-    await serve_reference(host, port, options=options, wrap=specimen.wrap, on_ready=on_ready)
-    return 0
+    return serve

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from conformance.cli.app import app
+from conformance.cli.app import make_app
 from conformance.cli.common import MISUSED, Failure
 from conformance.explore import load_replay, save_replay
 
@@ -22,7 +22,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def typed(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
+    return CliRunner().invoke(make_app(), arguments)
 
 
 def test_a_race_is_found_and_replayed() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cli_world import fresh_modules
 from typer.testing import CliRunner, Result
 
-from conformance.cli.app import app
+from conformance.cli.app import make_app
 from conformance.explore import load_replay
 
 pytest.importorskip("sse_starlette", reason="examples/sse_starlette_issue_156 is an application on it")
@@ -24,7 +24,7 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 def typed(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
+    return CliRunner().invoke(make_app(), arguments)
 
 
 def test_the_replay_file_gives_the_finding() -> None:
