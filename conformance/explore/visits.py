@@ -32,7 +32,7 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
 async def _visit(stage: Stage, schedule: Schedule, name: str) -> None:
     await trio.sleep(schedule.late(name))
     leaves = list(schedule.leaves(name))
-    last_event_id = ""
+    last_event_id, completed = "", False
     for _ in range(_MOST):
         leave = leaves.pop(0) if leaves else None
         async with stage.subscribe(name, last_event_id=last_event_id or None) as here:
@@ -41,7 +41,8 @@ async def _visit(stage: Stage, schedule: Schedule, name: str) -> None:
                 await here.finished()
             elif await _until(here, leave):
                 await here.drop(reset=leave.how == "rst")
-        away = _away(stage, here, leave)
+        completed |= here.completed
+        away = _away(stage, here, leave, completed)
         if away is None:
             return
         last_event_id = here.last_event_id or last_event_id
@@ -76,15 +77,16 @@ async def _until(here: Subscription, leave: Leave) -> bool:
             return not here.ended
 
 
-def _away(stage: Stage, here: Subscription, leave: Leave | None) -> float | None:
+def _away(stage: Stage, here: Subscription, leave: Leave | None, completed: bool) -> float | None:
     """How long (seconds) to stay away before coming back; None: for good.
 
-    An event source comes back whenever a response ends before the stream: WHATWG HTML, section 9.2.3.
+    An event source comes back whenever a response ends before the stream, also one without a single event: WHATWG
+    HTML, section 9.2.3. Who has seen the completion, on this connection or before, does not.
     """
     if here.how == "dropped" and leave is not None:
         return leave.away
-    if here.completed or not stage.config.expect.resumable:
+    if completed or not stage.config.expect.resumable:
         return None
-    if here.how in {"truncated", "reset", "refused"} or (here.how == "complete" and here.events):
+    if here.how in {"truncated", "reset", "refused"} or (here.how == "complete" and here.status == 200):
         return _USUAL_AWAY if here.reconnection_time is None else here.reconnection_time
     return None
