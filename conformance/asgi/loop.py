@@ -90,6 +90,7 @@ class _Turns:
             handle = await self._queue.receive()
         if handle is not None:
             await self._take(handle)
+            del handle  # as in `_run`
 
     async def _take(self, handle: Any) -> None:
         if isinstance(handle, asyncio.TimerHandle):
@@ -101,8 +102,11 @@ class _Turns:
             await handle._started.wait()
         else:
             self._run(handle)
+            del handle  # as in `_run`
 
     def _run(self, handle: Any) -> None:
+        """What it raises keeps this frame (from Python 3.12 on), so no name of the handle may stay in it: it has the
+        task, which has the exception. In such a ring nobody would hear of an exception that nobody awaits."""
         if handle.cancelled():
             return
         before, sniffio_library.name = sniffio_library.name, "asyncio"
@@ -112,3 +116,4 @@ class _Turns:
         finally:
             asyncio._set_running_loop(None)
             sniffio_library.name = before
+            del handle

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import trio
-from asgi_world import Say, body, chunks, get, head, in_virtual_time, on_both_networks
+from asgi_world import Say, body, chunks, get, head, in_virtual_time, on_both_networks, virtually
 
 from conformance.asgi import Options, open_asgi
 from conformance.asgi.types import Message, Receive, Scope, Send
+from conformance.determinism import seeded
 from fault_injection.network import Network
 from fault_injection.virtual import VirtualNetwork
 
@@ -242,6 +243,30 @@ async def test_a_slow_client_holds_send_back() -> None:
         connection.reset()
         await trio.sleep(1)
         assert app.sent == 1000
+
+
+def test_an_exception_that_nobody_awaits_is_heard() -> None:
+    """Also without a garbage collector, as in every seeded run: so nothing of ours may make a ring of the task."""
+
+    async def lost() -> None:
+        await asyncio.sleep(0.1)
+        raise ValueError("lost")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        asyncio.get_running_loop().create_task(lost())
+        await Say(START, piece(b"one"))(scope, receive, send)
+
+    async def main() -> list[str]:
+        network = VirtualNetwork()
+        async with open_asgi(app, network) as subject:
+            await get(network, subject)
+            await trio.sleep(1)
+            return [error.message for error in subject.errors]
+
+    with seeded(0):
+        (message,) = virtually(main)
+    assert message.endswith("exception was never retrieved: ValueError: lost")
 
 
 @in_virtual_time
