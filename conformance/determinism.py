@@ -87,6 +87,11 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
         _alone.release()
 
 
+def is_seeded() -> bool:
+    """Such a block is active in this process."""
+    return _alone.locked()
+
+
 def virtual_clock() -> MockClock:
     """A clock at 0 that jumps whenever nothing else is to be done: for runs in memory, without sockets.
 

@@ -8,12 +8,16 @@ who imported one of them by name before that would hear that there is none.
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
 from sniffio import thread_local as sniffio_library
+
+from conformance.determinism import is_seeded
 
 _TURNS = 4  # of asyncio, at most, before whoever else is runnable in trio
 
@@ -33,6 +37,7 @@ async def open_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
                 f"trio-asyncio {trio_asyncio.__version__} has no {missing[0]}: take another version"
             )
         loop._main_loop_one = _Turns(loop, trio_asyncio._handles.AsyncHandle)
+        loop.run_in_executor = partial(_run_in_executor, loop, loop.run_in_executor)
         await loop.synchronize()  # the turn that had begun before is trio-asyncio's own
         yield loop
 
@@ -42,6 +47,20 @@ def _leave_others_alone(trio_asyncio: Any) -> None:
     may run other things on asyncio in it. trio-asyncio would give them loops of its kind, unless told of a policy."""
     inner = trio_asyncio._loop
     type(inner._faked_policy).policy = inner._original_policy
+
+
+def _run_in_executor(
+    loop: Any,
+    usual: Callable[..., asyncio.Future[Any]],
+    executor: Executor | None,
+    function: Callable[..., Any],
+    *args: Any,
+) -> asyncio.Future[Any]:
+    """As asyncio's: also with an executor of the application's own (Django has some), which trio-asyncio refuses. In a
+    seeded block its work is done in place, as that of all threads."""
+    if executor is None or is_seeded():
+        return usual(None, function, *args)
+    return asyncio.wrap_future(executor.submit(function, *args), loop=loop)
 
 
 class _Turns:

@@ -1,6 +1,8 @@
 """HTTP as ASGI 3.0 has it: the scope, `receive`, `send`, and what comes of breaking the rules."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from asgi_world import Say, body, chunks, get, head, in_virtual_time, on_both_ne
 from conformance.asgi import Options, open_asgi
 from conformance.asgi.types import Message, Receive, Scope, Send
 from conformance.determinism import seeded
-from fault_injection.network import Network
+from fault_injection.network import Network, SocketNetwork
 from fault_injection.virtual import VirtualNetwork
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"Content-Type", b"text/plain")]}
@@ -267,6 +269,34 @@ def test_an_exception_that_nobody_awaits_is_heard() -> None:
     with seeded(0):
         (message,) = virtually(main)
     assert message.endswith("exception was never retrieved: ValueError: lost")
+
+
+@pytest.mark.parametrize("virtual", [True, False], ids=["virtual", "sockets"])
+def test_an_executor_of_the_applications_own(virtual: bool) -> None:
+    """Django has its own. In a seeded block its work is done at once, in place; else in its threads."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] == "http"
+            loop = asyncio.get_running_loop()
+            took = -loop.time()
+            name = await loop.run_in_executor(executor, lambda: threading.current_thread().name)
+            took += loop.time()
+            own = name.startswith("ThreadPoolExecutor")
+            await Say(START, piece(f"{own} {took if virtual else 0.0}".encode()))(scope, receive, send)
+
+        async def main() -> bytes:
+            network = VirtualNetwork() if virtual else SocketNetwork()
+            async with open_asgi(app, network) as subject:
+                response = await get(network, subject)
+            assert subject.errors == []
+            return response
+
+        if virtual:
+            with seeded(0):
+                assert chunks(virtually(main)) == [b"False 0.0"]
+        else:
+            assert chunks(trio.run(main)) == [b"True 0.0"]
 
 
 @in_virtual_time
