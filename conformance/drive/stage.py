@@ -420,10 +420,12 @@ class Stage:
 
 
 def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:
-    """What the answer says; where there was none, or one that is an error, why there is nothing to read."""
-    if answer.status is None or answer.status >= 400:
-        why = answer.detail if answer.status is None else f"{probe.path} answered {answer.status}"
-        return tuple(Reading(name, None, why) for name in probe.gauges)
+    """What the answer says; where there was none, one that is an error, or half of one (in which samples may be missing
+    from a sum), why there is nothing to read."""
+    if answer.status is not None and answer.status >= 400:
+        return tuple(Reading(name, None, f"{probe.path} answered {answer.status}") for name in probe.gauges)
+    if answer.how != "complete":
+        return tuple(Reading(name, None, f"{probe.path}: {answer.detail}") for name in probe.gauges)
     pointers = {name: each for name, each in probe.gauges.items() if isinstance(each, str)}
     metrics = {name: each for name, each in probe.gauges.items() if isinstance(each, Metric)}
     text = answer.body.decode("utf-8", "replace") if metrics else ""
