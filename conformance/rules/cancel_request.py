@@ -43,7 +43,12 @@ def acknowledged(history: History) -> Judgement:
     places = Places(history)
     asked = places.at(answer.requested)
     early = [look for look in looks if look.answered < asked]
-    if any(is_over(history, look.value) for look in early) or _completed(history, answer):
+    completed = _completed(history, answer)
+    if any(is_over(history, look.value) for look in early) or completed is not None:
+        if completed is not None and completed - end_of(answer) > history.terms.limits.cancellation:
+            return inconclusive(
+                f"the work went on and completed {completed - end_of(answer):.3g} s later: see cancel.work-stops"
+            )
         return inconclusive("the work ended by itself before it could be cancelled")
     if not was_accepted(answer):
         if answer.how in {"refused", "unreachable", "tls", "open"}:
@@ -134,13 +139,16 @@ def _bad(again: Exchange, said: str) -> Finding:
     )
 
 
-def _completed(history: History, answer: Exchange) -> bool:
-    """Whether a stream of the work told that it was done."""
-    return any(
-        stream.requested.names == answer.requested.names
-        and stream.is_event_stream
-        and stream.having(Role.COMPLETION)
-        for stream in history.streams
+def _completed(history: History, answer: Exchange) -> float | None:
+    """When a stream of the work first told that it was done; None where none did."""
+    return min(
+        (
+            told.left_server
+            for stream in history.streams
+            if stream.requested.names == answer.requested.names and stream.is_event_stream
+            for told in stream.having(Role.COMPLETION)
+        ),
+        default=None,
     )
 
 

@@ -9,9 +9,16 @@ from conformance.history import (
     History,
     Left,
 )
+from conformance.rules.completion_fate import end_of
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
 from conformance.rules.scopes import SHUTDOWN
 from reports.results import Finding, Level
+
+READERS = ("open", "idle")
+"""Subscribers who take what is sent to them."""
+
+NEWCOMER = "newcomer"
+"""Who comes after the signal."""
 
 _NUMBERS = {"SIGTERM": 15, "SIGINT": 2}
 _NEEDS = ("target.command",)
@@ -31,6 +38,8 @@ def asked_at(history: History) -> float | None:
 def not_ended(history: History) -> Judgement:
     """The judgement of what only an exit shows, where there was none."""
     exited = exit_of(history)
+    if exited is None and asked_at(history) is not None:
+        return inconclusive("the record stops before the server had ended")
     if exited is None:
         return inconclusive("the server was not asked to end")
     return inconclusive(
@@ -65,7 +74,8 @@ def exits(history: History) -> Judgement:
         how = "was still there" if exited.code is None else "exited only"
         findings.append(
             Finding(
-                f"the server {how} {took:.3g} s after {exited.signal} (limits.shutdown: {limit:g} s)",
+                f"the server {how} {took:.3g} s after {exited.signal} (limits.shutdown: {limit:g} s)"
+                f"{_waited_for(history, asked, asked + limit)}",
                 (
                     evidence_at(
                         exited.time,
@@ -77,6 +87,29 @@ def exits(history: History) -> Judgement:
             )
         )
     return settle(findings, 1, f"exit, {took:.3g} s after {exited.signal}")
+
+
+def _waited_for(history: History, asked: float, until: float) -> str:
+    """What a server that is late may have waited for, as far as it shows. Whether it ended the stream of who does not
+    read is not seen."""
+    streams = {each.requested.subscriber: each for each in history.streams if each.head is not None}
+    open_then = [
+        name
+        for name in READERS
+        if name in streams and streams[name].requested.time <= asked <= end_of(streams[name])
+    ]
+    still = [name for name in open_then if end_of(streams[name]) >= until]
+    if still:
+        return f"; by then it had not ended {' and '.join(still)}"
+    newcomer = streams.get(NEWCOMER)
+    if newcomer is not None and newcomer.is_event_stream:
+        return "; it still began a stream that was asked for after the signal, so it may not heed it at all"
+    if open_then and "stalled" in streams:
+        return (
+            "; by then the streams that are read had ended, so it may wait for who does not read (stalled), or for "
+            "a connection without a request"
+        )
+    return ""
 
 
 @rule(

@@ -6,14 +6,10 @@ from conformance.rules.completion_fate import answer_of, end_of, evidence_of, se
 from conformance.rules.order_content import told
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import SHUTDOWN
-from conformance.rules.shutdown import asked_at, not_ended
+from conformance.rules.shutdown import NEWCOMER, READERS, asked_at, not_ended
 from conformance.rules.streams import nothing_to_read, readable
 from reports.results import Finding, Level
 
-_READERS = frozenset({"open", "idle"})
-"""Subscribers who take what is sent to them."""
-
-_NEWCOMER = "newcomer"
 _PATIENCE = 1.0  # seconds; who is taken in and gets no answer for so long was forgotten
 _CUT = frozenset({"truncated", "reset", "protocol"})
 
@@ -23,7 +19,7 @@ def _open_then(history: History, asked: float) -> tuple[Exchange, ...]:
     return tuple(
         stream
         for stream in readable(history)
-        if stream.requested.subscriber in _READERS
+        if stream.requested.subscriber in READERS
         and stream.head is not None
         and stream.head.time <= asked <= end_of(stream)
     )
@@ -131,7 +127,7 @@ def _resumable(history: History, stream: Exchange) -> bool:
     timing=True,
 )
 def refuses_new(history: History) -> Judgement:
-    newcomer = next(iter(history.subscribers.get(_NEWCOMER, ())), None)
+    newcomer = next(iter(history.subscribers.get(NEWCOMER, ())), None)
     if newcomer is None:
         return not_applicable("the server had ended before anybody came")
     findings: list[Finding] = []

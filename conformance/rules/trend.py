@@ -7,7 +7,7 @@ by a garbage collection or a connection that is just being closed, move neither.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, sqrt
+from math import ceil, floor, sqrt
 from statistics import median
 from typing import Literal
 
@@ -57,7 +57,11 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     """Judge a gauge by samples (cycles by then, value), and by what it is `after` everybody has gone."""
     window = _thinned(_warm(samples))
     if len(window) < _FEWEST:
-        return Trend("undecided", f"only {len(window)} samples behind the warm-up, {_FEWEST} are needed")
+        return Trend(
+            "undecided",
+            f"only {len(window)} samples behind the warm-up, {_FEWEST} are needed: more connections give more "
+            "(limits.cycles, --cycles)",
+        )
     slope, low, high = theil_sen(window)
     late_slope, _, late_high = theil_sen(window[len(window) // 2 :])
     cycles = window[-1][0] - window[0][0]
@@ -83,7 +87,12 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
             "undecided", "it grows with every cycle, but by no more than a pool or a cache may take once"
         )
     if scale.sought * cycles <= scale.slack + _OUT_OF_NOISE * noise:
-        return found("undecided", "a leak would not stand out from what it does anyway in so few cycles")
+        wanted = 10 * ceil((scale.slack + _OUT_OF_NOISE * noise) / scale.sought / (1 - WARM_UP) / 10 + 0.1)
+        return found(
+            "undecided",
+            f"a leak would not stand out from what it does anyway in so few cycles; {wanted} may do "
+            "(limits.cycles, --cycles)",
+        )
     if min(high, late_high) >= scale.sought and after - first >= _KEPT * scale.sought * cycles:
         return found("undecided", "it goes up and down too much to tell")
     if low > 0 and late_slope > scale.least / 2 and after - first > room:

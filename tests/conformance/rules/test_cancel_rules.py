@@ -283,6 +283,13 @@ def test_a_completion_that_came_first_is_no_failure_to_cancel() -> None:
     assert acknowledged.judge(history).verdict == "inconclusive"
 
 
+def test_work_that_goes_on_to_its_completion_had_not_ended_before_it_was_cancelled() -> None:
+    done = stream([(0.5, event("progress", 1)), (9.0, event("complete", 2))], name="a")
+    judgement = acknowledged.judge(cancel(done, RUNS, cancelled(1.0), look(9.5, state="completed")))
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason == "the work went on and completed 8 s later: see cancel.work-stops"
+
+
 def test_to_cancel_twice_changes_nothing() -> None:
     once = (WATCHING, RUNS, cancelled(1.0), look(1.5, state="cancelled"))
     assert twice.judge(cancel(*once)).verdict == "inconclusive"

@@ -60,6 +60,29 @@ def test_a_server_that_is_still_there_has_not_exited() -> None:
     assert judgement.reason == "the server was still there 5.5 s after SIGTERM (limits.shutdown: 5 s)"
 
 
+def is_late(*groups: list[Record]) -> str:
+    return judged(shutdown.exits, *groups, exited(None, at=6.5)).reason.partition("(limits.shutdown: 5 s)")[2]
+
+
+def test_what_a_late_server_may_wait_for_is_said() -> None:
+    here = stream(BEGUN, name="open", ended=6.5, how="dropped")
+    gone = stream(BEGUN, name="open", ended=1.2)
+    stalled = stream(BEGUN, name="stalled", ended=6.6, how="dropped")
+    heeded = stream(name="newcomer", at=1.3, status=0, how="refused")
+    assert is_late(here, stalled, heeded) == "; by then it had not ended open"
+    assert "it may wait for who does not read (stalled)" in is_late(gone, stalled, heeded)
+    served = stream(BEGUN, name="newcomer", at=1.3)
+    assert "it may not heed it at all" in is_late(gone, stalled, served)
+    assert is_late(stream(BEGUN, name="open", ended=0.95), heeded) == ""
+
+
+@pytest.mark.parametrize("rule", [shutdown.exits, shutdown.no_orphans, shutdown_streams.streams_ended])
+def test_a_record_that_stops_before_the_exit_does_not_say_that_nobody_asked(rule: Rule) -> None:
+    judgement = judged(rule, asked())
+    assert judgement.verdict in {"inconclusive", "not-applicable"}
+    assert "not asked" not in judgement.reason
+
+
 @pytest.mark.parametrize("rule", [*shutdown.RULES, *shutdown_streams.STREAM_RULES])
 def test_nothing_is_said_of_a_server_that_was_not_asked_to_end(rule: Rule) -> None:
     verdict = judged(rule, stream(BEGUN, subscriber="open")).verdict

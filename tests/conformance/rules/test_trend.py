@@ -84,6 +84,14 @@ def test_in_few_cycles_nothing_is_said_of_memory() -> None:
     assert trend(leaking, leaking[-1][1], MEMORY).verdict == "undecided"
 
 
+def test_as_many_cycles_as_it_then_asks_for_are_enough() -> None:
+    found = trend([(cycle, 40.0 * MB) for cycle in sampled(32)], 40 * MB, MEMORY)
+    assert found.reason.endswith("in so few cycles; 60 may do (limits.cycles, --cycles)")
+    assert trend([(cycle, 40.0 * MB) for cycle in sampled(60)], 40 * MB, MEMORY).verdict == "none"
+    leaking = [(cycle, 40.0 * MB + 150_000 * cycle) for cycle in sampled(60)]
+    assert trend(leaking, leaking[-1][1], MEMORY).verdict == "leak"
+
+
 def test_a_cache_that_fills_is_no_leak() -> None:
     filling = [(cycle, 40 * MB + 150_000.0 * min(cycle, 90)) for cycle in sampled(200)]
     assert trend(filling, filling[-1][1], MEMORY).verdict == "none"
