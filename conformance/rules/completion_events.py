@@ -24,7 +24,7 @@ _ENDLESS = (
     "the stream goes on after a completion (expect.terminates is false), and neither dialect.scope nor "
     "dialect.stream tells which events belong to the work that completed"
 )
-_WHERE = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT)
+_WHERE = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT, "crowd")
 
 
 @rule(

@@ -203,7 +203,7 @@ _PACES = 3  # how often slower than the target's other answers a head must be
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
     mend="Flush the head before waiting for an event: res.flushHeaders() in Node, Flusher.Flush() in Go; or, "
     "where there is no such call, write a comment line first.",
-    scenarios=("subscribe", "long-silence"),
+    scenarios=("subscribe", "long-silence", "crowd"),
     timing=True,
 )
 def head_before_first_event(history: History) -> Judgement:

@@ -28,7 +28,7 @@ _SAME_MOMENT = (
     mend="Look up the channel by the id in the request, for each subscriber and each event; keep no current job in a "
     "module, a class or a closure that requests share, and do not reuse a response's buffer or generator for "
     "another. On one bus for all, filter by the stream's id before anything is sent.",
-    scenarios=(*READING, "foreign-id"),
+    scenarios=(*READING, "foreign-id", "crowd"),
 )
 def no_cross_talk(history: History) -> Judgement:
     streams = [

@@ -21,7 +21,7 @@ from reports.results import Finding
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header",
     mend="Number and send each event in one place: one task that takes from one queue, or under one lock. Where "
     "several workers publish, draw the number when the event enters the log, and send from the log.",
-    scenarios=READING,
+    scenarios=(*READING, "crowd"),
     needs=("dialect.sequence",),
 )
 def increasing(history: History) -> Judgement:

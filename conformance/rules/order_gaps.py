@@ -93,7 +93,7 @@ class _Pace:
     mend="Do not drop events for a subscriber that reads slowly: end its connection, so that it comes back with "
     "Last-Event-ID. Look for a queue that discards when it is full (maxsize with put_nowait, drop-oldest), for a "
     "subscriber that is added after the backlog was read, and for an exception that skips one event.",
-    scenarios=READING,
+    scenarios=(*READING, "crowd"),
     needs=("dialect.sequence",),
 )
 def no_gap(history: History) -> Judgement:

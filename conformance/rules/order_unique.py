@@ -28,7 +28,7 @@ def _names_events(history: History) -> bool:
     mend="Send the backlog and the live events from one log by one cursor, so that the two cannot overlap; or "
     "remember the last id that this connection was sent and skip what is not newer. Look for a subscriber that is "
     "registered twice, and for a retry that sends again what had already been sent.",
-    scenarios=READING,
+    scenarios=(*READING, "crowd"),
 )
 def no_duplicate(history: History) -> Judgement:
     if not _names_events(history):
@@ -85,7 +85,7 @@ def _evidence(stream: Exchange, each: EventArrival) -> Evidence:
     mend="Let the log of the stream give the ids, not the connection: a counter that starts anew with every "
     "connection or after a restart names other events by the same id. Where several streams share one log, put "
     "the stream's name into the id.",
-    scenarios=(*READING, "restart"),
+    scenarios=(*READING, "restart", "crowd"),
 )
 def unique_ids(history: History) -> Judgement:
     if not _names_events(history):
