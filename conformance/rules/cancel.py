@@ -15,6 +15,7 @@ from conformance.rules.cancel_looks import (
     gauge,
     over_at,
     unclear,
+    uncounted,
 )
 from conformance.rules.cancel_request import acknowledged, twice
 from conformance.rules.cancel_streams import others_unaffected, stays_cancelled, stream_told, superseded
@@ -56,7 +57,7 @@ def noticed(history: History) -> Judgement:
         looks = _until_the_next(history, stream, counts(history, stream), counted_apart(history))
         before = _last_before(looks, came)
         if since is None or before is None:
-            doubts.append(f"nobody counted the subscribers before {stream.name} came, or it did not leave")
+            doubts.append(f"{stream.name} did not leave" if since is None else uncounted(history, stream))
             continue
         rose += any(each.value > before.value and _within(each, came, since) for each in looks)
         outcome = against(since, limit, looks, _no_more_than(before))

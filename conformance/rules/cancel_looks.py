@@ -144,6 +144,43 @@ def states(history: History, stream: Exchange) -> tuple[Look, ...]:
     return tuple(found)
 
 
+def unseen_state(history: History, stream: Exchange) -> str:
+    """Why no look says whether this stream's work has stopped."""
+    terms = history.terms.status
+    if terms is None or terms.pointer is None or not (terms.finished or terms.cancelled):
+        return (
+            "needs target.status.pointer and target.status.finished in the configuration: whether the work has "
+            "stopped"
+        )
+    said = _why_unseen(history, stream, "state", terms.pointer)
+    return f"whether the work has stopped could not be seen: {said}"
+
+
+def uncounted(history: History, stream: Exchange) -> str:
+    """Why no look says how many subscribers there were before this one came."""
+    terms = history.terms.status
+    if terms is not None and terms.subscribers is not None:
+        said = _why_unseen(history, stream, "number", terms.subscribers)
+    else:
+        said = next(
+            (each.detail for each in history.gauges if each.name == SUBSCRIBERS and each.value is None),
+            "the probe was not asked",
+        )
+    return f"the subscribers were not counted before {stream.name} came: {said}"
+
+
+def _why_unseen(history: History, stream: Exchange, what: str, pointer: Pointer) -> str:
+    """Why the last answer of the status endpoint about this stream's work has nothing at the pointer."""
+    last = next(iter([each for each, _ in _statuses(history, stream)][::-1]), None)
+    if last is None:
+        return "the status endpoint was not asked"
+    if last.head is not None and last.head.status >= 300:
+        return f"the status endpoint answered {last.head.status}"
+    if last.how != "complete" and last.ended is not None:
+        return f"the status endpoint gave {last.ended.detail}"
+    return f"the status endpoint answered with no {what} at {pointer}"
+
+
 def _statuses(history: History, stream: Exchange) -> Iterator[tuple[Exchange, Moment]]:
     """The answers of the status endpoint about this stream's work."""
     places = Places(history)

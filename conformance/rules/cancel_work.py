@@ -20,6 +20,7 @@ from conformance.rules.cancel_looks import (
     left_at,
     states,
     unclear,
+    unseen_state,
 )
 from conformance.rules.completion_fate import end_of, evidence_for, named
 from conformance.rules.order_content import told
@@ -28,7 +29,6 @@ from conformance.rules.stalls import room
 from reports.results import Finding
 
 _CANCEL = "cancel"
-_UNSEEN = "needs target.status.pointer and target.status.finished in the configuration: whether the work has stopped"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def work_survives(history: History) -> Judgement:
     limit = history.terms.limits.completion
     looks = states(history, stop.stream)
     if not looks:
-        return inconclusive(_UNSEEN)
+        return inconclusive(unseen_state(history, stop.stream))
     if any(is_over(history, look.value) for look in looks if look.answered < stop.since.early):
         return inconclusive(f"the work had ended before {stop.said}")
     outcome = against(stop.since, limit, looks, lambda look: is_over(history, look.value))
@@ -189,7 +189,7 @@ def _by_its_events(history: History, stop: _Stop, limit: float) -> Judgement:
         None,
     )
     if last is None or last.left_server - stop.since.late.time <= patience:
-        return inconclusive(_UNSEEN)
+        return inconclusive(unseen_state(history, stop.stream))
     message = (
         f"{named(stop.stream, last)} came {last.left_server - stop.since.late.time:.3g} s after {stop.said} "
         f"(limits.cancellation: {limit:g} s)"

@@ -447,3 +447,34 @@ def test_the_older_stream_ends_in_time(records: list[Record], verdict: str) -> N
 def test_a_newer_stream_that_is_refused_supersedes_nobody() -> None:
     refused = stream(name="newer", at=1.0, status=409)
     assert superseded.judge(supersede(older("dropped", 3.5), refused)).verdict == "inconclusive"
+
+
+# what could not be seen, and why
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        (look(3.3, other=1), "the status endpoint answered with no state at /state"),
+        (look(3.3, status=500), "the status endpoint answered 500"),
+        ([], "the status endpoint was not asked"),
+    ],
+)
+def test_a_status_that_is_configured_and_tells_nothing_is_not_called_missing(
+    answers: list[Record], why: str
+) -> None:
+    history = made_up(WATCHING, cancelled(1.0), answers, terms=held_to(), scenario="cancel")
+    judgement = work_stops.judge(history)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason == f"whether the work has stopped could not be seen: {why}"
+    without = made_up(WATCHING, cancelled(1.0), answers, terms=held_to(status=None), scenario="cancel")
+    assert work_stops.judge(without).reason.startswith("needs target.status.pointer")
+
+
+def test_why_subscribers_could_not_be_counted_is_said() -> None:
+    blind = made_up(look(0.0, n=1), left("a", 0.1, 1.0, 1), terms=held_to(), scenario="leaving")
+    judgement = noticed.judge(blind)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason == (
+        "the subscribers were not counted before a came: the status endpoint answered with no number at /subscribers"
+    )
