@@ -1,9 +1,12 @@
 """What an application did wrong while it ran: as data."""
 
+import re
 import traceback
 
 import msgspec
 import trio
+
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=[ >])")  # in a `repr`: another one in each process
 
 
 class AppError(msgspec.Struct, frozen=True):
@@ -30,4 +33,4 @@ class Errors(list[AppError]):
         if trio.lowlevel.in_trio_run():
             self._now = trio.current_time()
         trace = "".join(traceback.format_exception(error)) if error is not None else ""
-        self.append(AppError(self._now, exchange, message, trace))
+        self.append(AppError(self._now, exchange, _ADDRESS.sub("", message), trace))

@@ -19,6 +19,8 @@ from conformance.asgi.types import ASGIApp, ClientDisconnected, Message, Scope
 
 _HIGH_WATER = 64 * 1024  # bytes that may wait to be written before `send` waits; asyncio's own limits
 _LOW_WATER = _HIGH_WATER // 4
+_DEAF = 200  # crossings after the client has gone, until who takes no notice is held up ...
+_HELD_UP = 0.01  # ... for so many seconds
 
 Failed: TypeAlias = Callable[["Exchange", BaseException | None, str], None]
 
@@ -68,6 +70,7 @@ class Exchange:
         self._until: str | None = None
         self._receives = 0
         self._sends = 0
+        self._deaf = 0  # crossings since the application could know
         self._waiting: deque[Part] = deque()
         self._waiting_bytes = 0
         self._over: AnyEvent = flavour.event()  # there will be nothing more to receive
@@ -129,8 +132,13 @@ class Exchange:
             self._cut()
         if self.gone and boundary.name == self._until:
             self.tell()
+        self._deaf += self.told
         if choice.delay is not None:
             await self._flavour.sleep(choice.delay)
+        elif (
+            self._deaf and self._deaf % _DEAF == 0
+        ):  # nothing else here waits: it would have the event loop for ever
+            await self._flavour.sleep(_HELD_UP)
         elif side == "before" and kind in ("receive", "send"):
             await self._flavour.pass_by()
 

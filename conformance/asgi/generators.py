@@ -62,7 +62,7 @@ def _described(generator: _Generator, first: str, caller: str) -> LeftBehind:
     site, owner = definition_site(generator.ag_code)
     line = generator.ag_frame.f_lineno if generator.ag_frame is not None else 0
     detail = f"stands at line {line}" + (f"; begun at {first}" if first else "")
-    return LeftBehind("generator", generator.__qualname__, site, owner or caller, detail)
+    return LeftBehind("generator", generator.__qualname__, site, caller if first else owner, detail)
 
 
 @contextmanager

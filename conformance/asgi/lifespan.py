@@ -46,7 +46,7 @@ class Lifespan:
         if answer is None:
             self.note = f"no lifespan: {_what(self._raised)}"
         elif answer["type"] == "lifespan.startup.failed":
-            text = str(answer.get("message", "")).strip() or _what(self._raised)
+            text = str(answer.get("message", "")).strip() or "it does not say why"
             raise StartupError(f"the application failed to start: {text}")
         elif answer["type"] != "lifespan.startup.complete":
             raise StartupError(f"the application answered lifespan.startup with {answer['type']!r}")

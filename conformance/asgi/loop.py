@@ -16,10 +16,15 @@ from typing import Any
 
 import trio
 from sniffio import thread_local as sniffio_library
+from trio.testing import MockClock
 
 from conformance.determinism import is_seeded
 
 _TURNS = 4  # of asyncio, at most, before whoever else is runnable in trio
+_BUSY = 1000  # calls at one instant without a wait, until a virtual clock goes on by itself
+_WAITS = 10  # calls that do wait (for somebody who is busy, too) count as one
+_TICK = 0.01  # seconds that it goes on by the first time
+_LONGEST_TICK = 1.0
 
 
 @asynccontextmanager
@@ -75,6 +80,9 @@ class _Turns:
             state, "data", None
         )  # what `statistics` counts, a hundred times in a short run
         self._of_trio = of_trio  # a handle that starts a task of trio
+        self._instant = 0.0
+        self._busy = 0.0
+        self._tick = _TICK
 
     async def __call__(self, no_wait: bool = False) -> None:
         """Some turns of asyncio, or a wait. With `no_wait`, raises `trio.WouldBlock` where nothing is ready."""
@@ -86,13 +94,28 @@ class _Turns:
                 if no_wait:
                     raise trio.WouldBlock
                 await self._wait()
+                self._go_on(1 / _WAITS)
                 return
             for _ in range(due):
                 self._run(heapq.heappop(self._timers))
             for _ in range(ready):
                 await self._take(self._queue.receive_nowait())
         if not no_wait:
+            self._go_on(1)
             await trio.lowlevel.checkpoint()
+
+    def _go_on(self, weight: float) -> None:
+        """A virtual clock stands still as long as somebody is busy: who waits for the time by `sleep(0)` would never
+        see it move, and nor would who has given them a time to end."""
+        now = self._loop.time()
+        if now != self._instant:
+            self._instant, self._busy, self._tick = now, 0.0, _TICK
+        self._busy += weight
+        if self._busy >= _BUSY:
+            clock = trio.lowlevel.current_clock()
+            if isinstance(clock, MockClock):
+                clock.jump(self._tick)
+            self._instant, self._busy, self._tick = self._loop.time(), 0.0, min(2 * self._tick, _LONGEST_TICK)
 
     def _ready(self) -> tuple[int, int]:
         """How many callbacks, and how many timers, are to be run now."""

@@ -300,6 +300,36 @@ def test_an_executor_of_the_applications_own(virtual: bool) -> None:
 
 
 @in_virtual_time
+async def test_virtual_time_goes_on_while_somebody_is_busy() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 1
+        while loop.time() < end:  # noqa: ASYNC110  (that is how somebody busy waits)
+            await asyncio.sleep(0)
+        await Say(START, piece(b"one"))(scope, receive, send)
+
+    network = VirtualNetwork()
+    async with open_asgi(app, network) as subject:
+        assert chunks(await get(network, subject)) == [b"one"]
+        assert 1 <= trio.current_time() < 3
+
+
+@in_virtual_time
+async def test_an_error_has_no_address_in_memory() -> None:
+    """It would be another one in each process."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        raise ValueError(object())
+
+    network = VirtualNetwork()
+    async with open_asgi(app, network) as subject:
+        await get(network, subject)
+        assert [error.message for error in subject.errors] == ["GET /: raised ValueError: <object object>"]
+
+
+@in_virtual_time
 async def test_a_busy_application_starves_nobody() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 from asgi_world import body, head, left_by
+from starlette.requests import Request
 
 from conformance.asgi import ASGIApp, LeftBehind, Options
 from conformance.asgi.flavours import FlavourName
@@ -90,6 +91,33 @@ def test_tasks_that_end_by_themselves_are_nothing() -> None:
     assert left_by(app, stay=0.1) == ()
     assert kept[0].done()
     assert not kept[0].cancelled()
+
+
+def test_who_begins_a_librarys_generator_owns_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        parts = Request(scope, receive).stream()
+        kept.append(parts)
+        await anext(aiter(parts))
+        await answer(send)
+
+    (left,) = left_by(app)
+    assert (left.kind, left.name, left.owner) == ("generator", "Request.stream", "")
+    assert "starlette" in left.created_at
+
+
+@pytest.mark.parametrize("call", ["send", "receive"])
+def test_a_call_that_takes_no_notice_and_never_waits_holds_nobody_up(call: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await head(send)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        while True:
+            await (receive() if call == "receive" else body(send, b"data: x\n\n", more=True))
+
+    (left,) = left_by(app, stay=0.1)
+    assert left.kind == "call"
 
 
 def test_a_task_that_cannot_be_cancelled_holds_nobody_up() -> None:
