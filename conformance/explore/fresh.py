@@ -1,7 +1,9 @@
 """A fresh application for each schedule: what the one before has left in memory is no race."""
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from conformance.asgi import load_app
@@ -16,15 +18,30 @@ def fresh_app(name: str, folder: Path | None = None) -> Callable[[], ASGIApp]:
     """
     where = (folder or Path.cwd()).resolve()
     load_app(name, folder=where)  # what it imports from elsewhere is there from now on
-    if name.endswith("()"):
-        return lambda: load_app(name, folder=where)
 
     def make() -> ASGIApp:
-        for module in [each for each in sys.modules if _is_own(each, where)]:
-            del sys.modules[module]
-        return load_app(name, folder=where)
+        if not name.endswith("()"):
+            for module in [each for each in sys.modules if _is_own(each, where)]:
+                del sys.modules[module]
+        with _loop_as_it_is():
+            return load_app(name, folder=where)
 
     return make
+
+
+@contextmanager
+def _loop_as_it_is() -> Iterator[None]:
+    """Nothing comes of `uvloop.install()`, which an application may do while it is imported: its loop is ours."""
+    before = asyncio.set_event_loop_policy
+    asyncio.set_event_loop_policy = _ignored
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop_policy = before
+
+
+def _ignored(policy: asyncio.AbstractEventLoopPolicy | None) -> None:
+    pass
 
 
 _HARNESS = {"conformance", "fault_injection", "reports", "__main__", "__mp_main__"}

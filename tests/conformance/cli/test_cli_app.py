@@ -221,3 +221,10 @@ def test_a_wrong_name_is_one_sentence(sse: Sse, tmp_path: Path, arguments: str, 
 def test_an_application_that_does_not_start_is_not_reached(sse: Sse) -> None:
     said = refused(sse("run", "--app", "shop:fails", "/events"), 3)
     assert "shop:fails: the application failed to start: no database at db:5432" in " ".join(said.out.split())
+
+
+def test_an_application_may_ask_for_a_loop_while_it_is_imported(sse: Sse, tmp_path: Path) -> None:
+    """As `uvloop.install()` does. It is imported again for each scenario, inside of a loop that cannot be changed."""
+    asks = "import asyncio\nasyncio.set_event_loop_policy(asyncio.get_event_loop_policy())\nfrom shop import app\n"
+    (tmp_path / "asks.py").write_text(asks, "utf-8")
+    assert sse("run", "--app", "asks:app", "/events").code == 0
