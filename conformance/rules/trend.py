@@ -83,11 +83,14 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
             return found("undecided", "it grows, but no further than it goes up and down anyway")
         if growth > room:
             return found("leak", "")
+        wanted = _tens(room / slope)
         return found(
-            "undecided", "it grows with every cycle, but by no more than a pool or a cache may take once"
+            "undecided",
+            f"it grows with every cycle, but by no more than a pool or a cache may take once; {wanted} cycles may tell "
+            "(limits.cycles, --cycles)",
         )
     if scale.sought * cycles <= scale.slack + _OUT_OF_NOISE * noise:
-        wanted = 10 * ceil((scale.slack + _OUT_OF_NOISE * noise) / scale.sought / (1 - WARM_UP) / 10 + 0.1)
+        wanted = _tens((scale.slack + _OUT_OF_NOISE * noise) / scale.sought)
         return found(
             "undecided",
             f"a leak would not stand out from what it does anyway in so few cycles; {wanted} may do "
@@ -98,6 +101,11 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     if low > 0 and late_slope > scale.least / 2 and after - first > room:
         return found("undecided", "it grows, but by less than a leak with every cycle")
     return found("none", "")
+
+
+def _tens(behind: float) -> int:
+    """How many cycles leave over so many behind the warm-up, with some to spare."""
+    return 10 * ceil(behind / (1 - WARM_UP) / 10 + 0.1)
 
 
 def theil_sen(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

@@ -92,6 +92,16 @@ def test_as_many_cycles_as_it_then_asks_for_are_enough() -> None:
     assert trend(leaking, leaking[-1][1], MEMORY).verdict == "leak"
 
 
+def test_growth_that_a_pool_may_take_once_says_how_many_cycles_would_tell() -> None:
+    def leaking(cycles: int) -> list[tuple[int, float]]:
+        return [(cycle, 100.0 * MB + 45_000 * cycle) for cycle in sampled(cycles)]
+
+    found = trend(leaking(120), leaking(120)[-1][1], MEMORY)
+    assert found.verdict == "undecided"
+    assert "180 cycles may tell (limits.cycles, --cycles)" in found.reason
+    assert trend(leaking(180), leaking(180)[-1][1], MEMORY).verdict == "leak"
+
+
 def test_a_cache_that_fills_is_no_leak() -> None:
     filling = [(cycle, 40 * MB + 150_000.0 * min(cycle, 90)) for cycle in sampled(200)]
     assert trend(filling, filling[-1][1], MEMORY).verdict == "none"
