@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
+import trio.testing
 from reference_world import (
     connected,
     eventually,
@@ -20,6 +21,7 @@ from reference_world import (
     run_virtually,
 )
 
+from conformance.reference.channel import Record
 from conformance.reference.service import Service, ServiceOptions, open_service
 from conformance.transport import open_client
 from conformance.wire import Comment, Decoder, Event, Item, Violation
@@ -101,6 +103,21 @@ async def test_the_head_comes_before_the_first_event_and_each_block_alone() -> N
         assert [b": heartbeat\n\n" in piece for piece in pieces[2:]] == [True, True, False, True, True]
         assert b"progress" in pieces[4]
         assert times[1] == 0
+
+
+async def test_an_event_that_meets_the_heartbeat_is_sent(mock_clock: trio.testing.MockClock) -> None:
+    """On a busy machine the time for a heartbeat may come after the event woke the stream, and before it runs."""
+    network = VirtualNetwork()
+    async with running(network, heartbeat=0.5) as (service, client):
+        id = await start(client, events=2, interval=1000)
+        async with connected(network, service.address) as connection:
+            await connection.send_all(get(f"/jobs/{id}/events"))
+            await read_until(connection, b"retry: 100\n\n")
+            await trio.testing.wait_all_tasks_blocked()
+            service.producer.jobs[id].channel.publish(Record(1, "progress", "{}"))
+            mock_clock.jump(0.6)
+            assert b"event: progress" in await connection.receive_some()
+        service.producer.jobs[id].cancel()
 
 
 @in_virtual_time
