@@ -105,6 +105,16 @@ def test_sse_starlette_conforms_in_every_rule(tmp_path: Path) -> None:
     }
 
 
+def test_aiohttp_conforms(tmp_path: Path) -> None:
+    ran = run(EXAMPLES / "aiohttp", tmp_path)
+    assert (ran.fails, ran.warns, ran.code) == ({}, {}, 0)
+    assert ran.cases["pass"].keys() >= {
+        *("cancel.noticed", "cancel.work-stops", "cancel.stream-told", "isolation.no-stealing"),
+        *("resource.gauges-return", "resource.descriptors", "resource.memory", "resource.stalled-reader"),
+        *("shutdown.exits", "shutdown.streams-ended", "security.event-injection", "completion.delivered"),
+    }
+
+
 def test_fastapi_as_its_tutorial_has_it_conforms(tmp_path: Path) -> None:
     ran = run(EXAMPLES / "fastapi", tmp_path)
     assert (ran.fails, ran.warns, ran.code) == ({}, {}, 0)
