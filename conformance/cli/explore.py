@@ -2,19 +2,23 @@
 
 import shlex
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import trio
 import typer
 
-from conformance.asgi import Options, StartupError
+from conformance.asgi import Moments, Options, StartupError
 from conformance.asgi.flavours import FlavourName
 from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
 from conformance.cli.files import HISTORIES, prepare, write
 from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
 from conformance.cli.summary import print_summary
+from conformance.cli.watchdog import watchdog
 from conformance.explore import (
     EXPLORED,
     Exploration,
@@ -35,12 +39,14 @@ from conformance.explore import (
     search,
     words,
 )
+from conformance.explore.subjects import Running
 from conformance.figures import figures
 from conformance.outcome import Examined, put_together
 from conformance.picture import picture
 from conformance.rules.resource import ERROR
 from conformance.specimens.specimen import reference_config
 from conformance.testing_explore import OF_A_TEST
+from fault_injection.network import Network
 from reports.outcome import plural
 from reports.text import visible
 
@@ -111,15 +117,15 @@ def explore_command(
     named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
-        plain = play_schedule(named.exploration, Schedule())
-        _check_driven(plain)
-        with err.status("exploring") as status:
+        with _watched(named) as exploration, err.status("exploring") as status:
+            plain = play_schedule(exploration, Schedule())
+            _check_driven(plain)
 
             def told(tried: int, found: bool) -> None:
                 what = "broken; shrinking" if found else "exploring"
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
-            searched = search(named.exploration, most=schedules, database=database / "examples", told=told)
+            searched = search(exploration, most=schedules, database=database / "examples", told=told)
     except StartupError as error:
         raise Failure(str(error), CONFUSED) from error
     except NotRepeatable as error:
@@ -175,8 +181,9 @@ def replay_command(
     named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)
     started = time.time()
     try:
-        played = play_schedule(named.exploration, replay.schedule)
-        check_repeatable(named.exploration, played)
+        with _watched(named) as exploration:
+            played = play_schedule(exploration, replay.schedule)
+            check_repeatable(exploration, played)
     except StartupError as error:
         raise Failure(str(error), CONFUSED) from error
     except NotRepeatable as error:
@@ -193,6 +200,19 @@ def replay_command(
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
+
+
+@contextmanager
+def _watched(named: _Named) -> Iterator[Exploration]:
+    """The exploration, watched in real time for an application that hangs."""
+    explored = named.exploration
+    with watchdog(named.subject) as turns:
+
+        def subject(network: Network, moments: Moments) -> AbstractAsyncContextManager[Running]:
+            trio.lowlevel.add_instrument(turns)
+            return explored.subject(network, moments)
+
+        yield replace(explored, subject=subject)
 
 
 def _found(config: Path, replay: Path) -> Path:

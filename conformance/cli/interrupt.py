@@ -48,12 +48,12 @@ async def interruptible(then: str = "finishing with what there is") -> AsyncIter
             signal.signal(number, handler)
 
 
-def end_at_once() -> None:
-    """End this process and all that it started, now."""
+def end_at_once(code: int = INTERRUPTED) -> None:
+    """End this process and all that it started, now, with this exit code."""
     with suppress(psutil.Error):
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 process.kill()
     if err.is_terminal:
         err.show_cursor()
-    os._exit(INTERRUPTED)
+    os._exit(code)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import trio
 import typer
 
 from conformance.asgi.flavours import FlavourName
@@ -32,6 +33,7 @@ from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
 from conformance.cli.summary import print_summary
+from conformance.cli.watchdog import watchdog
 from conformance.cli.watched import CyclesOption, PidOption, apply_watched
 from conformance.config import Loaded
 from conformance.drive.target import built_in
@@ -169,7 +171,7 @@ def run_command(
             app=served,
         )
         began = time.monotonic()
-        ran = perform(job, _interruptibly)
+        ran = _performed(job)
         if served is not None:
             err.print(f"that took {seconds(time.monotonic() - began)}", highlight=False)
     results = msgspec.structs.replace(ran.results, strict=strict)
@@ -195,6 +197,19 @@ def _served(
     if named := [name for name, value in options.items() if value is not None]:
         raise Failure(f"{named[0]} is about an application in this process: name it with --app", MISUSED)
     return None
+
+
+def _performed(job: Job) -> Run:
+    """The run of this job; one in virtual time is watched, in real time, for an application that hangs."""
+    if job.app is None or job.app.real_time:
+        return perform(job, _interruptibly)
+    with watchdog(job.app.name) as turns:
+
+        async def watched(job: Job) -> Run:
+            trio.lowlevel.add_instrument(turns)
+            return await _interruptibly(job)
+
+        return perform(job, watched)
 
 
 async def _interruptibly(job: Job) -> Run:

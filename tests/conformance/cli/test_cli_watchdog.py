@@ -1,0 +1,118 @@
+"""An application that holds up the event loop for ever, in virtual time: the process ends, and says where it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_world import Sse, in_folder
+from ways_in import ROOT
+
+from conformance.cli.watchdog import STALL, standing
+
+sse = pytest.fixture(in_folder)
+
+APP = """
+import asyncio, time
+
+async def beat():
+    return b"data: {}\\n\\n"
+
+def waits_for_the_loop(loop):
+    return asyncio.run_coroutine_threadsafe(beat(), loop).result()  # HERE
+
+async def hangs(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    data = await asyncio.to_thread(waits_for_the_loop, asyncio.get_running_loop())
+    await send({"type": "http.response.body", "body": data})
+
+async def sleeps(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await asyncio.to_thread(time.sleep, 1e6)
+
+async def streams(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    for _ in range(20):
+        await asyncio.sleep(10)
+        await send({"type": "http.response.body", "body": await beat(), "more_body": True})
+        time.sleep(0.1)
+    await send({"type": "http.response.body", "body": b"data: [DONE]\\n\\n"})
+"""
+HERE = 1 + APP[: APP.index("# HERE")].count("\n")
+
+CONFIG = """
+[target]
+app = "stuck:{app}"
+[target.stream]
+path = "/events"
+[dialect]
+completion = [{{ data = "[DONE]" }}]
+[limits]
+completion = 2000
+"""
+
+
+def called(folder: Path, app: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, on this application of APP."""
+    (folder / "stuck.py").write_text(APP, "utf-8")
+    (folder / "sse-conformance.toml").write_text(CONFIG.format(app=app), "utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "conformance", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ROOT, STALL: "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", [("run",), ("explore", "--config", "sse-conformance.toml")])
+def test_a_thread_that_waits_for_the_loop_ends_the_run_with_one_sentence(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ended = called(tmp_path, "hangs", *command)
+    assert ended.returncode == 3, ended
+    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert "stuck:hangs has held up its event loop for 1 s" in said
+    place = re.search(r"at (\S+):(\d+) in waits_for_the_loop: in virtual time threads run in place", said)
+    assert place is not None, said
+    assert Path(place[1]).samefile(tmp_path / "stuck.py")
+    assert int(place[2]) == HERE
+    assert "`sse-conformance run --real-time`" in said
+
+
+def test_work_of_a_thread_in_which_nothing_is_the_applications_own(tmp_path: Path) -> None:
+    ended = called(tmp_path, "sleeps", "run")
+    assert ended.returncode == 3, ended
+    assert "stuck:sleeps has held up its event loop for 1 s, in work for a thread: " in ended.stderr
+
+
+def test_an_application_that_goes_on_is_not_disturbed_however_long_the_run_is(tmp_path: Path) -> None:
+    ended = called(tmp_path, "streams", "run", "-s", "subscribe", "-r", "completion.clean-close")
+    assert ended.returncode == 0, (
+        ended
+    )  # it stands in `time.sleep` for two seconds, but for a tenth at a time
+    assert "held up" not in ended.stderr
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "inf", "nan"])
+def test_a_limit_that_is_none_is_said(
+    sse: Sse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str
+) -> None:
+    (tmp_path / "stuck.py").write_text(APP, "utf-8")
+    monkeypatch.setenv(STALL, value)
+    said = sse("run", "--app", "stuck:streams", "/events")
+    assert said.code == 2
+    assert STALL in said.err
+
+
+def test_outside_of_a_loop_nobody_holds_one_up() -> None:
+    assert standing(sys._getframe()) == ""
