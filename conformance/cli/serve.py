@@ -1,7 +1,8 @@
 """`sse-conformance serve`: the reference producer on its own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ EXAMPLES = """
 
   curl -N http://127.0.0.1:8000/jobs/[italic]ID[/]/events
 
-  sse-conformance serve --specimen full-broadcast   [dim]wrong on purpose: see what `run` says of it[/]
+  sse-conformance serve --specimen live-after-return   [dim]wrong on purpose; it says how to drive it[/]
 """
 
 
@@ -49,7 +50,7 @@ def serve_command(
             options = ServiceOptions(state=state, token=token)
             trio.run(partial(serve_reference, host, port, options=options, on_ready=_serving("jobs")))
             return
-        code = trio.run(_serve_specimen(specimen, host, port, state, token))
+        code = _serve_specimen(specimen, host, port, state, token)
     except* (OSError, ValueError) as group:
         error = first_of(group)
         raise Failure(
@@ -63,22 +64,32 @@ def _serving(what: str) -> Callable[[str], None]:
     return lambda url: err.print(f"serving {what} at {url}; Ctrl-C stops", highlight=False, markup=False)
 
 
-def _serve_specimen(
-    name: str, host: str, port: int, state: Path | None, token: str | None
-) -> Callable[[], Awaitable[int]]:
-    """Serves it, and gives the exit code. Raises `Failure` (2) where there is none of this name."""
+def _serve_specimen(name: str, host: str, port: int, state: Path | None, token: str | None) -> int:
+    """Serve it, and give the exit code. Raises `Failure` (2) where there is none of this name."""
     from conformance.specimens import (
         SPECIMEN,  # servers and all that drives them: the reference starts without
     )
+    from conformance.specimens.clock import WALL, SinceWall
     from conformance.specimens.program import GRACEFUL, serve_program
+    from conformance.specimens.specimen import reference_config
 
     if name not in SPECIMEN:
         raise Failure(
-            f"--specimen {name!r}: there is no such specimen{did_you_mean(name, SPECIMEN)}", MISUSED
+            f"--specimen {name!r}: there is no such specimen{did_you_mean(name, SPECIMEN) or '.'} "
+            "`sse-conformance rules RULE` lists those that break a rule",
+            MISUSED,
         )
     specimen = SPECIMEN[name]
-    options = msgspec.structs.replace(specimen.options, state=state, token=token or specimen.options.token)
-    on_ready = _serving(f"jobs, wrong on purpose ({specimen.summary}),")
+    options = msgspec.structs.replace(
+        specimen.options, epoch=WALL, state=state, token=token or specimen.options.token
+    )
+    serving = _serving(f"jobs, wrong on purpose ({specimen.summary.rstrip('.')}),")
+
+    def on_ready(url: str) -> None:
+        serving(url)
+        copy = "" if url == reference_config().target.url else f" (a copy with target.url = {url!r})"
+        own = resources.files("conformance.reference") / "sse-conformance.toml"
+        err.print(f"to drive it: sse-conformance run --config {own}{copy}", highlight=False, markup=False)
 
     async def serve() -> int:
         if specimen.manner != GRACEFUL:
@@ -88,4 +99,4 @@ def _serve_specimen(
         await serve_reference(host, port, options=options, wrap=specimen.wrap, on_ready=on_ready)
         return 0
 
-    return serve
+    return trio.run(serve, clock=SinceWall())

@@ -412,7 +412,7 @@ SPECIMENS = (
         _overwriting,
     ),
     Specimen(
-        "beginning-anew",
+        "reviving",
         "Begins cancelled work anew when its subscriber comes back.",
         ("cancel.stays-cancelled",),
         "cancel",

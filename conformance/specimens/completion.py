@@ -12,7 +12,8 @@ from conformance.reference.app import App, Request, Responder, WrappedResponder
 from conformance.reference.service import ServiceOptions
 from conformance.specimens.http import on_streams, working
 from conformance.specimens.order import is_stream, sending
-from conformance.specimens.specimen import WALL, Specimen, Wrap
+from conformance.specimens.clock import WALL
+from conformance.specimens.specimen import Specimen, Wrap
 
 Change = Callable[[bytes], Iterable[bytes]]
 

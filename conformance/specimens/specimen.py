@@ -23,13 +23,11 @@ from conformance.judging import held
 from conformance.reference.app import App
 from conformance.reference.service import ServiceOptions
 from conformance.scenarios import SCENARIOS
+from conformance.specimens.clock import WALL
 from conformance.specimens.program import GRACEFUL, InProcess, Manner
 from fault_injection.network import Network, SocketNetwork
 
 Wrap: TypeAlias = Callable[[App], App]
-
-WALL = 1_700_000_000.0
-"""Seconds since 1970 at trio's time 0: specimens live in a time of their own."""
 
 
 def _same(app: App) -> App:

@@ -62,3 +62,9 @@ async def test_a_process_that_takes_its_streams_with_it_is_caught() -> None:
     }
     assert {name for name, verdict in verdicts.items() if verdict == "broken"} == set(specimen.breaks)
     assert verdicts["shutdown.exits"] == verdicts["shutdown.port-released"] == "conforms"
+
+
+async def test_a_process_that_tells_time_by_its_specimen_s_clock_is_caught_as_in_virtual_time() -> None:
+    specimen = SPECIMEN["live-after-return"]
+    history = await examine_process(specimen)
+    assert [judge_by(history, RULE[name]).verdict for name in specimen.breaks] == ["broken"]

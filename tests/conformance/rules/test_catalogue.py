@@ -22,6 +22,7 @@ async def _history(specimen: Specimen, scenario: str | None = None) -> History:
 
 def test_names_are_unique_and_name_scenarios_that_exist() -> None:
     assert len(RULE) == len(RULES)
+    assert len({specimen.name for specimen in (REFERENCE, *SPECIMENS)}) == 1 + len(SPECIMENS)
     scenarios = {EXPLORE, *(scenario.name for scenario in SCENARIOS)}
     for rule in RULES:
         assert rule.scenarios, rule.name
