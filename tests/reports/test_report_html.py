@@ -131,6 +131,22 @@ def test_names_that_differ_only_in_signs_have_places_of_their_own() -> None:
     assert sum(name.startswith("scenario-cut-once") for name in ids) == 6  # each with its title
 
 
+def test_what_is_broken_comes_before_the_matrix_as_the_contents_have_it() -> None:
+    html = render_html(sample(), {})
+    sections = re.findall(r'<section id="([a-z]+)"', html)
+    contents = re.findall(r'href="#([a-z]+)"', html[html.index("<nav ") : html.index("</nav>")])
+    assert sections[0] == "fail"
+    assert contents == sections
+
+
+def test_a_reason_that_repeats_the_finding_is_told_once() -> None:
+    case = next(case for case in sample().cases if case.findings)
+    (finding, *_) = case.findings
+    again = msgspec.structs.replace(case, reason=f"{finding.message} (driven twice, seen twice)")
+    html = render_html(msgspec.structs.replace(sample(), cases=(again,)), {})
+    assert "<p>(driven twice, seen twice)</p>" in html
+
+
 def test_every_cell_of_the_matrix_leads_to_its_cases() -> None:
     html = render_html(sample(), {})
     body = html[html.index("<tbody>") : html.index("</tbody>")]
