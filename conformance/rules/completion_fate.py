@@ -28,6 +28,14 @@ What: TypeAlias = Literal[
 
 _SEVERING = Disconnect | Blackhole | Refuse
 
+_ENDINGS: dict[str, str] = {
+    "complete": "the end of the response",
+    "truncated": "the response broke off",
+    "reset": "the connection was reset",
+    "dropped": "the subscriber left",
+    "watched": "nothing more while it was watched",
+}
+
 
 @dataclass(frozen=True)
 class Fate:
@@ -144,8 +152,14 @@ def evidence_of(stream: Exchange, expected: str) -> Evidence:
         offset=None if last is None else last.event.offset,
         excerpt="" if last is None else excerpt(last),
         expected=expected,
-        actual=f"{stream.how}: {stream.ended.detail}" if stream.ended and stream.ended.detail else stream.how,
+        actual=ending(stream),
     )
+
+
+def ending(stream: Exchange) -> str:
+    """How it ended, in words; the history's own `complete` reads as if the completion had come."""
+    words = _ENDINGS.get(stream.how, stream.how)
+    return f"{words}: {stream.ended.detail}" if stream.ended and stream.ended.detail else words
 
 
 def evidence_for(stream: Exchange, arrival: Arrival, *, expected: str = "", actual: str = "") -> Evidence:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from conformance.dialect import stream_of
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.cancel_streams import both_streams
-from conformance.rules.completion_fate import answer_of, end_of
+from conformance.rules.completion_fate import answer_of, end_of, ending
 from conformance.rules.order_content import Number, content, excerpt, identified, label, listed, number, told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
@@ -240,7 +240,7 @@ def _all_to_one(taker: Exchange, loser: Exchange) -> list[Finding]:
         end_of(loser),
         loser.name,
         expected=f"the {len(events)} events that {taker.name} got",
-        actual=loser.how,
+        actual=ending(loser),
     )
     return [Finding(message, (evidence,))]
 

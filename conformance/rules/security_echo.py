@@ -17,6 +17,7 @@ from conformance.payloads import (
     told_payload,
 )
 from conformance.pointer import ABSENT
+from conformance.rules.completion_fate import ending
 from conformance.rules.order_content import excerpt
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.streams import nothing_to_read, readable
@@ -250,7 +251,9 @@ def _evidence(stream: Exchange, arrival: EventArrival | None, payload: Payload) 
         offset=arrival.event.offset if arrival else None,
         excerpt=excerpt(arrival) if arrival else "",
         expected=ascii(payload.whole[:80])[1:-1],
-        actual=f"event {arrival.event.type!r}, data {arrival.event.data[:80]!a}" if arrival else stream.how,
+        actual=f"event {arrival.event.type!r}, data {arrival.event.data[:80]!a}"
+        if arrival
+        else ending(stream),
     )
 
 

@@ -29,7 +29,7 @@ from made_up_tasks import (
 
 from conformance.config import Expect
 from conformance.dialect import Dialect, Matcher
-from conformance.history import Ended, History, Record, Requested, StatusTerms, Terms
+from conformance.history import Ended, History, How, Record, Requested, StatusTerms, Terms
 from conformance.rules import Judgement
 from conformance.rules.completion import delivered
 from conformance.rules.completion_closing import clean_close
@@ -77,6 +77,18 @@ def test_a_completion_that_did_not_come_says_how_it_was_missed(records: list[Rec
     assert judgement.verdict == "broken"
     assert judgement.reason == said
     assert judgement.findings[0].evidence[0].connection == "a"
+
+
+@pytest.mark.parametrize(
+    ("how", "detail", "seen"),
+    [
+        ("complete", "", "the end of the response"),
+        ("truncated", "no last chunk", "the response broke off: no last chunk"),
+    ],
+)
+def test_the_end_of_a_response_does_not_read_as_a_completion(how: How, detail: str, seen: str) -> None:
+    judgement = judged(delivered, stream(UNTOLD, how=how, ended=0.3, detail=detail))
+    assert judgement.findings[0].evidence[0].actual == seen
 
 
 def test_the_status_endpoint_that_knows_better_is_quoted() -> None:
