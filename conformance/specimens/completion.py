@@ -10,9 +10,9 @@ from conformance.config import Config
 from conformance.dialect import parse_timestamp
 from conformance.reference.app import App, Request, Responder, WrappedResponder
 from conformance.reference.service import ServiceOptions
+from conformance.specimens.clock import WALL
 from conformance.specimens.http import on_streams, working
 from conformance.specimens.order import is_stream, sending
-from conformance.specimens.clock import WALL
 from conformance.specimens.specimen import Specimen, Wrap
 
 Change = Callable[[bytes], Iterable[bytes]]
