@@ -120,10 +120,10 @@ def told(
 
 
 def stalling(
-    reader: list[Record], *, memory: tuple[float, float, float] | None = None, size: int = 100_000
+    reader: list[Record], *, memory: tuple[float, ...] | None = None, size: int = 100_000
 ) -> History:
     weighed: list[Record] = []
-    phases: tuple[Phase, ...] = ("before", "during", "during")
+    phases: tuple[Phase, ...] = ("before", "during", "during", "during")
     for cycles, value in enumerate(memory or ()):
         weighed.append(
             Gauge(
@@ -153,6 +153,22 @@ def reading(*, hold: float = 0.0, size: int = 100_000) -> list[Record]:
 
 def stalled(history: History) -> Judgement:
     return RULE["resource.stalled-reader"].judge(history)
+
+
+@pytest.mark.parametrize(
+    ("memory", "verdict"),
+    [
+        ((66, 76, 95, 100), "conforms"),  # V8, whose heap grew in one step
+        ((60, 72.5, 86, 102), "conforms"),
+        ((45, 51, 58, 65), "conforms"),
+        ((60, 66, 77, 88), "broken"),  # each time 5 MB more than alone
+        ((114, 65, 78, 84), "inconclusive"),  # a collector found what was older
+    ],
+)
+def test_what_is_hoarded_is_there_once_more_when_it_is_told_once_more(
+    memory: tuple[float, ...], verdict: str
+) -> None:
+    assert stalled(stalling(reading(), memory=memory)).verdict == verdict
 
 
 def test_who_reads_beside_one_who_does_not_gets_everything() -> None:
