@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ from conformance.cli.in_process import (
 from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
+from conformance.cli.slept import sleeping, told_of_sleep
 from conformance.cli.summary import print_summary
 from conformance.cli.watchdog import watchdog
 from conformance.cli.watched import CyclesOption, PidOption, apply_watched
@@ -200,16 +202,18 @@ def _served(
 
 
 def _performed(job: Job) -> Run:
-    """The run of this job; one in virtual time is watched, in real time, for an application that hangs."""
+    """The run of this job; one in virtual time is watched, in real time, for an application that hangs or sleeps."""
     if job.app is None or job.app.real_time:
         return perform(job, _interruptibly)
-    with watchdog(job.app.name) as turns:
+    with watchdog(job.app.name) as turns, sleeping() as slept:
 
         async def watched(job: Job) -> Run:
             trio.lowlevel.add_instrument(turns)
             return await _interruptibly(job)
 
-        return perform(job, watched)
+        ran = perform(job, watched)
+    how = ran.results.how and ran.results.how + told_of_sleep(slept())
+    return replace(ran, results=msgspec.structs.replace(ran.results, how=how))
 
 
 async def _interruptibly(job: Job) -> Run:

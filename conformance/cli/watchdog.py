@@ -36,6 +36,7 @@ _OURS: Final = tuple(
 _IN_PLACE: Final = determinism.__file__  # where the work of threads is called
 _SERVING: Final = (_IN_PLACE, f"{_ROOT / 'conformance' / 'asgi'}{os.sep}")  # where applications are called
 _MACHINERY: Final = frozenset({"python", "trio", "trio_asyncio", "anyio"})
+_SLEEP: Final = "conformance.cli.slept"  # which stands in the place of `time.sleep`
 _DEBUGGERS: Final = ("bdb", "pydevd", "_pydevd")
 
 
@@ -121,7 +122,7 @@ def standing(frame: FrameType | None) -> str:
                 return library or ("in work for a thread" if ours == _IN_PLACE else "")
             return own
         if file.startswith(_OURS):
-            ours = ours or file
+            ours = ours or (file if module != _SLEEP else "")
         elif (owner := owner_of(file)) == "":
             own = own or _at(frame)
         elif owner not in _MACHINERY:

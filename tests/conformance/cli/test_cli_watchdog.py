@@ -1,15 +1,18 @@
 """An application that holds up the event loop for ever, in virtual time: the process ends, and says where it stands."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from cli_world import Sse, in_folder
 from ways_in import ROOT
 
+from conformance.cli.slept import sleeping
 from conformance.cli.watchdog import STALL, standing
 
 sse = pytest.fixture(in_folder)
@@ -42,10 +45,26 @@ async def streams(scope, receive, send):
     for _ in range(20):
         await asyncio.sleep(10)
         await send({"type": "http.response.body", "body": await beat(), "more_body": True})
-        time.sleep(0.1)
+        time.sleep(0.1)  # PAUSE
+    await send({"type": "http.response.body", "body": b"data: [DONE]\\n\\n"})
+
+class Retry:
+    pause = time.sleep
+
+async def hurries(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await asyncio.to_thread(time.sleep, 0.001)
+    await asyncio.to_thread(Retry().pause, 0.001)
+    time.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
     await send({"type": "http.response.body", "body": b"data: [DONE]\\n\\n"})
 """
-HERE = 1 + APP[: APP.index("# HERE")].count("\n")
+
+
+def line(mark: str) -> int:
+    return 1 + APP[: APP.index(mark)].count("\n")
+
 
 CONFIG = """
 [target]
@@ -85,7 +104,7 @@ def test_a_thread_that_waits_for_the_loop_ends_the_run_with_one_sentence(
     place = re.search(r"at (\S+):(\d+) in waits_for_the_loop: in virtual time threads run in place", said)
     assert place is not None, said
     assert Path(place[1]).samefile(tmp_path / "stuck.py")
-    assert int(place[2]) == HERE
+    assert int(place[2]) == line("# HERE")
     assert "`sse-conformance run --real-time`" in said
 
 
@@ -101,6 +120,33 @@ def test_an_application_that_goes_on_is_not_disturbed_however_long_the_run_is(tm
         ended
     )  # it stands in `time.sleep` for two seconds, but for a tenth at a time
     assert "held up" not in ended.stderr
+    how = json.loads((tmp_path / "sse-conformance-report" / "results.json").read_bytes())["how"]
+    said = re.fullmatch(
+        r"in this process on asyncio, in virtual time, of which its time\.sleep \(at (\S+):(\d+) in streams\) "
+        r"takes none: --real-time shows its pace",
+        how,
+    )
+    assert said is not None, how
+    assert Path(said[1]).samefile(tmp_path / "stuck.py")
+    assert int(said[2]) == line("# PAUSE")
+    assert how in ended.stdout
+
+
+def test_sleep_that_nothing_of_the_applications_own_calls(tmp_path: Path) -> None:
+    ended = called(tmp_path, "hurries", "run", "-s", "subscribe", "-r", "completion.clean-close")
+    assert ended.returncode == 0, ended
+    assert "in virtual time, of which its time.sleep (in work for a thread) takes none: " in ended.stdout
+
+
+def test_sleep_is_as_it_was_afterwards() -> None:
+    before = time.sleep
+    with sleeping() as slept:
+        assert time.sleep is not before
+        time.sleep(0.001)
+        with pytest.raises(ValueError, match="non-negative"):
+            time.sleep(-1)
+    assert time.sleep is before
+    assert slept() == ()  # not in an event loop
 
 
 @pytest.mark.parametrize("value", ["soon", "0", "inf", "nan"])
