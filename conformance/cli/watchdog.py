@@ -20,7 +20,6 @@ from conformance import determinism
 from conformance.asgi.sites import owner_of
 from conformance.cli.common import CONFUSED, MISUSED, Failure, check_duration, err
 from conformance.cli.interrupt import end_at_once
-from reports.text import visible
 
 STALL: Final = "SSE_CONFORMANCE_STALL"
 """The variable of the environment that says how many seconds of real time an application may hold up its loop."""
@@ -101,8 +100,7 @@ def _end(name: str, place: str, limit: float) -> None:
         "loop, so one that waits for the loop waits for ever; `sse-conformance run --real-time` runs them as they are "
         f"({STALL}={10 * limit:g} waits longer)"
     )
-    err.print("[bold red]error:[/]", end=" ", highlight=False)
-    err.print(visible(sentence), highlight=False, markup=False)
+    err.print(f"[bold red]error:[/] {Failure(sentence, CONFUSED).shown}", highlight=False)
     end_at_once(CONFUSED)
 
 
