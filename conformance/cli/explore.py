@@ -59,7 +59,7 @@ EXPLORE_EXAMPLES = """
 
   sse-conformance explore --app 'shop:make_app()' --schedules 5000 --seed 7
 
-  sse-conformance explore   [dim]the built-in reference service[/]
+  sse-conformance explore   [dim]the target.app of this folder's configuration, else the built-in reference service[/]
 
 [bold]Exit codes[/]  0 no schedule breaks a rule · 1 one does · 2 the call or the configuration is wrong ·
 3 the application does not start or cannot be driven, or the harness failed
@@ -93,8 +93,8 @@ def explore_command(
         typer.Option(
             "--app",
             metavar="MODULE:ATTR",
-            help="An ASGI application, or module:factory() that makes one. Without it: target.app of --config, "
-            "else the built-in reference service.",
+            help="An ASGI application, or module:factory() that makes one. Without it: target.app of the "
+            "configuration; where there is none, the built-in reference service.",
         ),
     ] = None,
     config: Annotated[
@@ -133,7 +133,9 @@ def explore_command(
     played = searched.found or plain
     files = _report(folder, named, played, _account(searched, seed), time.time() - started)
     if searched.found is None:
-        out.print(f"{plural(searched.tried, 'schedule')} from seed {seed}: no rule was broken", markup=False)
+        of = "the built-in reference service" if named.subject == REFERENCE else named.subject
+        tried = f"{plural(searched.tried, 'schedule')} of {visible(of)} from seed {seed}"
+        out.print(f"{tried}: no rule was broken", markup=False)
         raise typer.Exit(CONFORMS)
     replay = folder / "replay.json"
     broken = tuple(dict.fromkeys(case.rule for case in played.broken))
@@ -232,7 +234,7 @@ def _named(
 ) -> _Named:
     """What to explore. Raises `Failure` (2)."""
     loaded = None
-    if config is not None or (app is not None and not again):
+    if config is not None or not again:
         loaded = read_config(None, config)
     if app is None and loaded is not None:
         app = loaded.config.target.app

@@ -52,12 +52,29 @@ def test_another_history_is_told() -> None:
 def test_what_is_right_passes() -> None:
     passed = typed("explore", "--app", "conformance.races.orphaned_producer:Twin()", "--schedules", "20")
     assert passed.exit_code == 0, passed.output
-    assert "20 schedules from seed 0: no rule was broken" in passed.output
+    assert "20 schedules of conformance.races.orphaned_producer:Twin() from seed 0: no rule" in passed.output
 
 
-def test_the_reference_is_explored_where_nothing_is_named() -> None:
+def test_the_reference_is_explored_where_nothing_is_named_and_nothing_is_configured() -> None:
+    Path("sse-conformance.toml").unlink()
     passed = typed("explore", "--schedules", "10")
     assert passed.exit_code == 0, passed.output
+    assert "10 schedules of the built-in reference service from seed 0" in passed.output
+
+
+def test_the_application_of_the_configuration_of_this_folder_is_explored() -> None:
+    config = Path("sse-conformance.toml")
+    config.write_text(config.read_text().replace("conformance.races.base:Service()", RACE))
+    found = typed("explore", "--schedules", "100")
+    assert found.exit_code == 1, found.output
+    assert "resource.tasks-left" in found.output
+
+
+def test_a_configuration_of_another_target_is_not_passed_over() -> None:
+    Path("sse-conformance.toml").write_text('[target]\nurl = "http://127.0.0.1:8000/events"\n')
+    refused = typed("explore")
+    assert isinstance(refused.exception, Failure)
+    assert "has no target.app: name the application with --app" in str(refused.exception)
 
 
 @pytest.mark.parametrize(
