@@ -200,12 +200,16 @@ def _by_its_events(history: History, stop: _Stop, limit: float) -> Judgement:
 
 
 def _goes_on(stop: _Stop, last: Look, limit: float) -> Finding:
-    said = f"{last.value:g} active" if isinstance(last.value, float) else repr(last.value)
+    counted = isinstance(last.value, float)
+    said = f"{last.value:g} active" if counted else repr(last.value)
     return Finding(
         f"the work was still {said} {last.asked.time - stop.since.late.time:.3g} s after {stop.said} "
         f"(limits.cancellation: {limit:g} s)",
         (
             evidence_at(stop.since.late.time, stop.stream.name, actual=stop.said),
-            evidence_from(last, expected="the work has stopped"),
+            evidence_from(
+                last,
+                expected="the work has stopped" if counted else "a state that target.status.finished names",
+            ),
         ),
     )

@@ -118,7 +118,9 @@ def _followed(stream: Exchange, final: EventArrival, followers: list[EventArriva
         f"{named(stream, final)} at {final.time:.3f} s",
         (
             evidence_for(stream, final),
-            evidence_for(stream, first, expected="the end marker or a heartbeat", actual=first.event.type),
+            evidence_for(
+                stream, first, expected="an end marker (dialect.end) or a heartbeat", actual=first.event.type
+            ),
         ),
     )
 
