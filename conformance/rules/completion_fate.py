@@ -159,7 +159,8 @@ def evidence_of(stream: Exchange, expected: str) -> Evidence:
 def ending(stream: Exchange) -> str:
     """How it ended, in words; the history's own `complete` reads as if the completion had come."""
     words = _ENDINGS.get(stream.how, stream.how)
-    return f"{words}: {stream.ended.detail}" if stream.ended and stream.ended.detail else words
+    detail = stream.ended.detail if stream.ended else ""
+    return f"{words}: {detail}" if detail and detail != words else words
 
 
 def evidence_for(stream: Exchange, arrival: Arrival, *, expected: str = "", actual: str = "") -> Evidence:

@@ -84,6 +84,7 @@ def test_a_completion_that_did_not_come_says_how_it_was_missed(records: list[Rec
     [
         ("complete", "", "the end of the response"),
         ("truncated", "no last chunk", "the response broke off: no last chunk"),
+        ("reset", "the connection was reset", "the connection was reset"),
     ],
 )
 def test_the_end_of_a_response_does_not_read_as_a_completion(how: How, detail: str, seen: str) -> None:
