@@ -89,10 +89,10 @@ def judge(
 def judge_by(history: History, rule: Rule) -> Judgement:
     """What a rule says of a history, with regard to how the history ended."""
     concluded = history.concluded
-    if concluded is not None and concluded.outcome == "unreached":
+    if concluded is not None and concluded.outcome == "unreached" and not rule.always:
         return inconclusive(concluded.reason)
     judgement = rule.judge(history)
-    if concluded is not None and concluded.outcome in {"done", "skipped"}:
+    if concluded is not None and (concluded.outcome in {"done", "skipped"} or rule.always):
         return judgement
     stopped = "the record stops before the scenario ended"
     if judgement.verdict == "conforms" or (judgement.verdict == "broken" and rule.area not in _SEEN_IN_BYTES):

@@ -14,6 +14,11 @@ class Restartable(Protocol):
         """The number of its process; None where it has none of its own."""
         ...
 
+    @property
+    def ended(self) -> int | None:
+        """Its exit code, if it has ended; negative where a signal ended it."""
+        ...
+
     async def kill(self) -> None:
         """End it at once, without a word to anybody, and whatever is left of it."""
         ...

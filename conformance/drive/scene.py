@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -20,12 +20,26 @@ from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.drive.stalls import watching_for_stalls
 from conformance.errors import described, first_of
-from conformance.history import Began, Concluded, History, Recorder, StatusTerms, Terms, history
+from conformance.history import (
+    SERVER_UP,
+    Began,
+    Concluded,
+    Ended,
+    Gauge,
+    History,
+    Mark,
+    Recorder,
+    StatusTerms,
+    Terms,
+    history,
+)
 from conformance.transport import address_of
 from fault_injection.faults import AtTrigger, Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
 
+_CUT_OFF = frozenset({"reset", "truncated", "refused"})
+_DYING = 0.2  # seconds from the end of a server's connections to its own
 _OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
 _CYCLE = 1.0  # seconds that a cycle of a storm may take
 _SHUTDOWN = 60.0  # seconds that an application in this process may take to shut down
@@ -132,6 +146,8 @@ async def _driven(
         return Concluded(outcome="skipped", reason=reason)
     if setting.origin.startswith("https:") and (reason := _blinded(scenario.plan)):
         return Concluded(outcome="skipped", reason=reason)
+    if scenario.exclusive and setting.server is not None and setting.server.ended is not None:
+        await _bring_back(recorder, setting.server)
     rng = random.Random(f"{setting.seed} {scenario.name} {take}")
     network = Counted(setting.network)
     allowance = _allowance(scenario.plan)
@@ -183,8 +199,30 @@ async def _driven(
             concluded = Concluded(outcome="failed", reason=f"the harness failed: {described(failed)}")
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
+    if setting.server is not None:
+        await _look_whether_up(recorder, setting.server)
     await look_back(recorder, network, setting.household)
     return concluded
+
+
+async def _look_whether_up(recorder: Recorder, server: Restartable) -> None:
+    if any(isinstance(record, Ended) and record.how in _CUT_OFF for record in recorder.records):
+        with trio.move_on_after(_DYING):  # its connections end before it does
+            await server.exited()
+    code = server.ended
+    detail = "" if code is None else f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+    recorder.record(
+        Gauge(time=recorder.now(), name=SERVER_UP, value=float(code is None), detail=detail, phase="after")
+    )
+
+
+async def _bring_back(recorder: Recorder, server: Restartable) -> None:
+    """Start a server again that ended by itself before: what it did then was told there."""
+    with suppress(ServerError):  # then nobody answers, which is what the record shows
+        await server.start()
+        recorder.record(
+            Mark(time=recorder.now(), what="server started again", detail="it had ended by itself")
+        )
 
 
 def _blinded(plan: Plan) -> str:

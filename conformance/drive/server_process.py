@@ -59,6 +59,11 @@ class ServerProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    @property
+    def ended(self) -> int | None:
+        """See `Restartable`."""
+        return self._process.poll() if self._process else None
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The server runs inside the block, and nothing of it is left after."""

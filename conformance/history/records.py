@@ -174,6 +174,9 @@ class Fired(_Record, frozen=True, tag="fired"):
     detail: str = ""
 
 
+SERVER_UP = "server.up"
+"""The gauge of whether a server that the harness started still runs when a scenario is over: 1 or 0."""
+
 OWN_MEMORY = "harness.memory"
 """The gauge of the harness's own resident memory (bytes)."""
 

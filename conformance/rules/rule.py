@@ -77,7 +77,7 @@ class Rule:
 
     `name` is `area.rule`. `scenarios` are the names of those in whose histories it is judged. `needs` are
     configuration keys without which it has nothing to go by. `timing`: it judges moments, so a broken
-    verdict is confirmed by driving the scenario again.
+    verdict is confirmed by driving the scenario again. `always`: it has its say also where the target did not answer.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Rule:
     needs: tuple[str, ...]
     timing: bool
     check: Check
+    always: bool = False
 
     @property
     def area(self) -> str:
@@ -128,11 +129,12 @@ def rule(
     scenarios: tuple[str, ...],
     needs: tuple[str, ...] = (),
     timing: bool = False,
+    always: bool = False,
 ) -> Callable[[Check], Rule]:
     """Makes a rule of the function that checks it."""
 
     def make(check: Check) -> Rule:
-        return Rule(name, level, claim, why, source, mend, scenarios, needs, timing, check)
+        return Rule(name, level, claim, why, source, mend, scenarios, needs, timing, check, always)
 
     return make
 

@@ -18,5 +18,13 @@ READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT, "side-by-side")
 SHUTDOWN = ("shutdown", "shutdown-sigint")
 """The server is asked to end while streams are open."""
 
+ALL = (
+    *READING,
+    *("unknown-id", "foreign-id", "cancel", "cut-off", "leaving", "abandoned", "supersede", "restart"),
+    *("hostile-input", "wrong-credentials", "without-credentials", "unknown-stream", "other-origin"),
+    *("connect-storm", "stalled-reader", "crowd", *SHUTDOWN),
+)
+"""Whatever is driven."""
+
 EXCLUSIVE = ("crowd", "connect-storm", "restart", *SHUTDOWN)
 """The whole server is measured or disturbed."""

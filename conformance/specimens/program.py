@@ -88,6 +88,11 @@ class InProcess:
         self._asked, self._over, self._code = trio.Event(), trio.Event(), None
         await self._nursery.start(self._live)
 
+    @property
+    def ended(self) -> int | None:
+        """See `Restartable`."""
+        return self._code
+
     async def kill(self) -> None:
         """See `Restartable`."""
         if self._code is None:

@@ -1,5 +1,6 @@
 """Servers that lose something with every client who leaves, and servers whom one client who does not read holds up."""
 
+import os
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,11 @@ def _leaving(lose: Callable[[], Awaitable[None]]) -> Wrap:
         return handle
 
     return wrap
+
+
+async def _die() -> None:
+    # as a runtime does on an error that nobody handles; when the next one is there, and is cut off
+    threading.Timer(0.4, os._exit, (1,)).start()
 
 
 def _files(app: App) -> App:
@@ -192,6 +198,15 @@ SPECIMENS = (
         "connect-storm",
         wrap=_slots,
         implies=("cancel.before-head",),
+    ),
+    Specimen(
+        "dies-of-a-client",
+        "Ends with an error when a client leaves before the end of its stream.",
+        ("resource.stays-up",),
+        "disconnect-mid-stream",
+        wrap=_leaving(_die),
+        process=True,
+        implies=("completion.delivered", "completion.clean-close"),
     ),
     Specimen(
         "left-tasks",

@@ -1,0 +1,41 @@
+"""The server outlives what clients do to it."""
+
+from conformance.history import SERVER_UP, History
+from conformance.rules.rule import Judgement, broken, conforms, evidence_at, not_applicable, rule
+from conformance.rules.scopes import ALL
+from reports.results import Finding
+
+
+@rule(
+    "resource.stays-up",
+    claim="The server does not end while it is driven, unless it is asked to.",
+    why="One client that leaves at the wrong moment, or one that does not read, ends the streams of all others. What "
+    "was being worked on is lost, and under a supervisor that starts the server again it happens again and again.",
+    source="https://www.rfc-editor.org/rfc/rfc9112.html#section-9.5",
+    mend="Look at what the server printed last (server.log in the report's folder). Handle the errors of each response "
+    "where it is written: in Node an 'error' event without a listener ends the process, in Go a panic in a goroutine "
+    "of your own, in Python an exception in what nobody awaits may.",
+    scenarios=ALL,
+    always=True,
+)
+def stays_up(history: History) -> Judgement:
+    looks = [gauge for gauge in history.gauges if gauge.name == SERVER_UP]
+    if not looks:
+        return not_applicable("the harness did not start the server")
+    fell = [gauge for gauge in looks if not gauge.value]
+    if not fell:
+        return conforms(len(looks), "looks at a server that was still there")
+    return broken(
+        Finding(
+            f"the server had {_how(gauge.detail)} when the scenario was over, and nobody had asked it to",
+            (evidence_at(gauge.time, "", expected="a server that runs", actual=gauge.detail),),
+        )
+        for gauge in fell
+    )
+
+
+def _how(detail: str) -> str:
+    return f"been {detail}" if detail.startswith("killed") else detail
+
+
+RULES = (stays_up,)
