@@ -10,8 +10,11 @@ from conformance.specimens import REFERENCE, examine_process
 @pytest.mark.parametrize(
     ("scenario", "seen"),
     [
-        ("connect-storm", {"gauges-return", "descriptors", "memory", "threads", "sockets", "children"}),
-        ("stalled-reader", {"stalled-reader"}),
+        (
+            "connect-storm",
+            {"gauges-return", "descriptors", "memory", "threads", "sockets", "children", "stays-up"},
+        ),
+        ("stalled-reader", {"stalled-reader", "stays-up"}),
     ],
 )
 async def test_the_reference_gives_everything_back(scenario: str, seen: set[str]) -> None:
