@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import hypothesis
@@ -130,6 +131,12 @@ def _descriptors() -> dict[str, str]:
         except OSError:  # the one that is open for listing
             continue
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def resource_tracker_runs() -> None:
+    """The process that multiprocessing starts with its first one and then keeps: no test leaves it behind."""
+    resource_tracker.ensure_running()
 
 
 @pytest.fixture(autouse=True)

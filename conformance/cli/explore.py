@@ -1,10 +1,12 @@
 """`sse-conformance explore` and `replay`: many schedules in virtual time, and one of them again."""
 
+import os
 import shlex
 import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,7 @@ from conformance.explore import (
     ReplayError,
     Schedule,
     Searched,
+    WorkerEnded,
     asgi_subject,
     check_repeatable,
     digest,
@@ -37,6 +40,7 @@ from conformance.explore import (
     reference_subject,
     save_replay,
     search,
+    search_side_by_side,
     words,
 )
 from conformance.explore.subjects import Running
@@ -57,7 +61,7 @@ EXPLORE_EXAMPLES = """
 
   sse-conformance explore --app shop:app   [dim]with the sse-conformance.toml of this folder[/]
 
-  sse-conformance explore --app 'shop:make_app()' --schedules 5000 --seed 7
+  sse-conformance explore --app 'shop:make_app()' --schedules 5000 --seed 7 --jobs 0   [dim]on all processors[/]
 
   sse-conformance explore   [dim]the target.app of this folder's configuration, else the built-in reference service[/]
 
@@ -106,6 +110,15 @@ def explore_command(
     database: Annotated[
         Path, typer.Option(metavar="DIR", help="Where found schedules are kept, to be tried first.")
     ] = Path(".sse-conformance"),
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=0,
+            help="How many processes try schedules; 0 is one for each processor. What is found is the same.",
+        ),
+    ] = 1,
     app_dir: AppDirOption = None,
     app_loop: AppLoopOption = None,
 ) -> None:
@@ -125,9 +138,22 @@ def explore_command(
                 what = "broken; shrinking" if found else "exploring"
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
-            searched = search(exploration, most=schedules, database=database / "examples", told=told)
+            examples = database / "examples"
+            if workers := _workers(jobs):
+                opened = partial(_opened, app, config, seed, app_dir, app_loop)
+                searched = search_side_by_side(
+                    exploration, opened, most=schedules, workers=workers, database=examples, told=told
+                )
+            else:
+                searched = search(exploration, most=schedules, database=examples, told=told)
     except StartupError as error:
         raise Failure(str(error), CONFUSED) from error
+    except WorkerEnded as error:
+        if error.code == CONFUSED:  # it has said why
+            raise typer.Exit(CONFUSED) from error
+        raise Failure(
+            f"{error}: if the system ended it for want of memory, try fewer with --jobs", CONFUSED
+        ) from error
     except NotRepeatable as error:
         raise Failure(f"{error}; what it takes from them cannot be replayed", CONFUSED) from error
     played = searched.found or plain
@@ -202,6 +228,21 @@ def replay_command(
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
+
+
+def _workers(jobs: int) -> int:
+    """How many processes work beside this one; 0: this one does it alone."""
+    many = jobs or os.cpu_count() or 1
+    return 0 if many == 1 else many
+
+
+@contextmanager
+def _opened(
+    app: str | None, config: Path | None, seed: int, app_dir: Path | None, app_loop: FlavourName | None
+) -> Iterator[Exploration]:
+    """The same exploration in another process, watched there."""
+    with _watched(_named(app, config, seed, app_dir=app_dir, app_loop=app_loop)) as exploration:
+        yield exploration
 
 
 @contextmanager

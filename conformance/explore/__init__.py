@@ -1,9 +1,11 @@
 """Exploration: many schedules of one subject in virtual time, and the smallest that breaks a rule.
 
 `search(Exploration(asgi_subject(make), config))`. A schedule (`schedule.py`) is data and says what happens to
-subscribers, link and application; `draw.py` draws one, `play.py` plays it, `search.py` tries many and shrinks.
+subscribers, link and application; `draw.py` draws one, `play.py` plays it, `search.py` tries many and shrinks,
+`crew.py` does so in several processes.
 """
 
+from conformance.explore.crew import WorkerEnded, search_side_by_side
 from conformance.explore.fresh import fresh_app
 from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule
 from conformance.explore.rules import EXPLORED
@@ -42,6 +44,7 @@ __all__ = [
     "Searched",
     "Subject",
     "Unaware",
+    "WorkerEnded",
     "asgi_subject",
     "check_repeatable",
     "digest",
@@ -52,5 +55,6 @@ __all__ = [
     "reference_subject",
     "save_replay",
     "search",
+    "search_side_by_side",
     "words",
 ]

@@ -1,5 +1,10 @@
 """Draws schedules, through Hypothesis: so they shrink to the smallest that still fails."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
 from hypothesis import strategies as st
 
 from conformance.explore.schedule import Break, Choice, Hold, Late, Leave, Order, Schedule, Unaware
@@ -13,6 +18,28 @@ _MOST_EVENTS = 12
 _MOST_EXCHANGES = 6
 _SLOW = ("*.send.*.before", "*.send.*.after", "1.send.*.before", "2.send.*.before")  # a slow client
 _CUTS = (*(AtTrigger("events", count) for count in range(1, 6)), AtTrigger("completion"))
+
+
+@contextmanager
+def by_the_seed_alone() -> Iterator[None]:
+    """What is drawn in this block depends on the seed, and not on what is imported.
+
+    Hypothesis now and then draws a constant that stands in a module of the user's; which those are differs from process
+    to process. There is no setting for that. Versions that do not do it (before 6.131) are left alone.
+    """
+    providers: Any = import_module("hypothesis.internal.conjecture.providers")
+    collect = getattr(providers, "_get_local_constants", None)
+    if collect is None:
+        yield
+        return
+    none = providers.Constants()
+    providers.CONSTANTS_CACHE.cache.clear()
+    providers._get_local_constants = lambda: none
+    try:
+        yield
+    finally:
+        providers._get_local_constants = collect
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def schedules(subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5) -> st.SearchStrategy[Schedule]:

@@ -1,21 +1,33 @@
-"""Tries schedules until one breaks a rule, and shrinks it to the smallest that still does."""
+"""Tries schedules until one breaks a rule, and shrinks it to the smallest that still does.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+They are drawn in batches, each from a seed of its own. So what is found does not depend on who tries which batch, and
+when: here one after the other, in `crew.py` side by side.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeAlias
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded_by
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky
 
-from conformance.explore.draw import schedules
+from conformance.explore.draw import by_the_seed_alone, schedules
 from conformance.explore.play import Exploration, Played, history_bytes, play_schedule
 from conformance.explore.schedule import Schedule
 
 
 class NotRepeatable(Exception):
     """The same schedule gave another history: the subject uses a clock, threads, or randomness of its own."""
+
+
+BATCH: Final = 100
+"""Schedules in a batch. In larger ones Hypothesis repeats more of the histories that it has had."""
+
+Told: TypeAlias = Callable[[int, bool], None]
 
 
 @dataclass(frozen=True)
@@ -27,35 +39,76 @@ class Searched:
     tried: int
     found: Played | None
 
+    def after(self, tried: int) -> "Searched":
+        """The same, where so many schedules were tried before that broke nothing."""
+        return replace(self, until_found=tried + self.until_found, tried=tried + self.tried)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some schedules of a search: the `number`th batch, counted from 0."""
+
+    number: int
+    schedules: int
+
+    def seed(self, seed: int) -> int:
+        """From what it is drawn, in a search from `seed`."""
+        return seed + (self.number << 64)
+
+
+def batches(most: int) -> Iterator[Batch]:
+    """The batches of a search of up to `most` schedules."""
+    for number, before in enumerate(range(0, most, BATCH)):
+        yield Batch(number, min(BATCH, most - before))
+
+
+def ignored(_tried: int, _found: bool) -> None:
+    """Who does not want to be told."""
+
 
 def search(
-    exploration: Exploration,
-    *,
-    most: int,
-    database: Path | None = None,
-    told: Callable[[int, bool], None] = lambda _tried, _found: None,
+    exploration: Exploration, *, most: int, database: Path | None = None, told: Told = ignored
 ) -> Searched:
     """Try up to `most` schedules. What was found is kept in `database`, and tried first the next time.
 
     `told` hears of every schedule: how many were tried, and whether one that breaks a rule was found, so that
     it is being shrunk. Raises `NotRepeatable`.
     """
+    tried = 0
+    for batch in batches(most):
+        searched = search_batch(
+            exploration, batch, database=database, told=partial(_told_after, told, tried)
+        ).after(tried)
+        if searched.found is not None:
+            return searched
+        tried = searched.tried
+    return Searched(tried, tried, None)
+
+
+def _told_after(told: Told, before: int, tried: int, found: bool) -> None:
+    told(before + tried, found)
+
+
+def search_batch(
+    exploration: Exploration, batch: Batch, *, database: Path | None = None, told: Told = ignored
+) -> Searched:
+    """Try the schedules of one batch; see `search`. Only the first looks for what was found before."""
     tried, until_found = 0, 0
     smallest: Played | None = None
     by_rule: dict[str, type[_Broken]] = {}
 
     @settings(
-        max_examples=most,
+        max_examples=batch.schedules,
         database=DirectoryBasedExampleDatabase(database) if database is not None else None,
         derandomize=False,  # else there is no database, and in CI that is the default
         deadline=None,
-        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        phases=((Phase.reuse,) if batch.number == 0 else ()) + (Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
         print_blob=False,
         verbosity=Verbosity.quiet,
     )
-    @seeded_by(exploration.seed)  # below: it takes away the database of settings that it finds
+    @seeded_by(batch.seed(exploration.seed))  # below: it takes away the database of settings that it finds
     @given(schedules(exploration.coming))
     def attempt(schedule: Schedule) -> None:
         nonlocal tried, until_found, smallest
@@ -70,7 +123,8 @@ def search(
             raise by_rule.setdefault(rule, type("Broken", (_Broken,), {}))(rule)
 
     try:
-        attempt()
+        with by_the_seed_alone():
+            attempt()
     except _Broken:
         pass
     except Flaky as flaky:

@@ -1,5 +1,6 @@
 """`explore` and `replay`, as they are typed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,22 @@ def test_a_race_is_found_and_replayed() -> None:
     assert (
         Path("again/histories/explore.jsonl").read_bytes() == Path("out/histories/explore.jsonl").read_bytes()
     )
+
+
+def test_in_several_processes_the_same_is_found() -> None:
+    one, two = (
+        typed(
+            "explore", "--app", RACE, "--schedules", "200", "--jobs", jobs, "--out", "out", "--database", jobs
+        )
+        for jobs in ("1", "2")
+    )
+    assert (one.exit_code, two.exit_code) == (1, 1), two.output
+    assert _untimed(two.output) == _untimed(one.output)
+    assert typed("replay", "out/replay.json").output.count("the identical history") == 1
+
+
+def _untimed(said: str) -> str:
+    return re.sub(r"in [\d.]+ s, seed", "seed", said)
 
 
 def test_another_history_is_told() -> None:

@@ -122,6 +122,17 @@ def test_ctrl_c_reports_what_was_judged_and_stops_the_server(
     assert gone(children)
 
 
+def test_ctrl_c_ends_all_processes_that_explore(start: Start) -> None:
+    process = start("explore", "--schedules", "1000000", "--jobs", "2")
+    until(lambda: len(family(process)) == 3)  # and the one that multiprocessing has for itself
+    children = family(process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=_PATIENCE)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+    until(lambda: gone(children))
+
+
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(
     start: Start, config: Callable[[bool], str], tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from conformance.cli.watchdog import STALL, standing
 sse = pytest.fixture(in_folder)
 
 APP = """
-import asyncio, time
+import asyncio, multiprocessing, time
 
 async def beat():
     return b"data: {}\\n\\n"
@@ -47,6 +47,9 @@ async def streams(scope, receive, send):
         await send({"type": "http.response.body", "body": await beat(), "more_body": True})
         time.sleep(0.1)  # PAUSE
     await send({"type": "http.response.body", "body": b"data: [DONE]\\n\\n"})
+
+async def hangs_in_workers(scope, receive, send):
+    await (hangs if multiprocessing.parent_process() else streams)(scope, receive, send)
 
 class Retry:
     pause = time.sleep
@@ -106,6 +109,15 @@ def test_a_thread_that_waits_for_the_loop_ends_the_run_with_one_sentence(
     assert Path(place[1]).samefile(tmp_path / "stuck.py")
     assert int(place[2]) == line("# HERE")
     assert "`sse-conformance run --real-time`" in said
+
+
+def test_one_that_hangs_in_a_process_that_explores_ends_them_all(tmp_path: Path) -> None:
+    ended = called(tmp_path, "hangs_in_workers", "explore", "--schedules", "200", "--jobs", "2")
+    assert ended.returncode == 3, ended
+    said = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert 1 <= len(said) <= 2, ended.stderr  # both may hang at once
+    assert "stuck:hangs_in_workers has held up its event loop for 1 s" in said[0]
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 def test_work_of_a_thread_in_which_nothing_is_the_applications_own(tmp_path: Path) -> None:

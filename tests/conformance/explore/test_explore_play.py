@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from conformance.explore import (
     Leave,
     NotRepeatable,
     Order,
+    Played,
     Schedule,
     Unaware,
     asgi_subject,
@@ -183,3 +185,27 @@ def test_progress_is_told() -> None:
 
 def _changes(flags: Sequence[bool]) -> list[bool]:
     return [flag for before, flag in zip([None, *flags], flags, strict=False) if flag != before]
+
+
+def test_what_is_drawn_does_not_depend_on_what_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypothesis draws constants of the user's modules, of which one process may have imported more than another."""
+    plain = play_schedule(REFERENCE, Schedule())
+    drawn: list[list[Schedule]] = []
+
+    def played(_: Exploration, schedule: Schedule) -> Played:
+        drawn[-1].append(schedule)
+        return plain
+
+    monkeypatch.setattr(sys.modules["conformance.explore.search"], "play_schedule", played)
+    monkeypatch.syspath_prepend(tmp_path)
+    for number in range(2):
+        drawn.append([])
+        search(REFERENCE, most=1000)
+        if number == 0:
+            (tmp_path / "constants.py").write_text("\n".join(f"x{n} = {n}" for n in range(1, 1000)))
+            import_module("constants")
+    del sys.modules["constants"]
+    assert len(drawn[0]) == 1000
+    assert drawn[0] == drawn[1]

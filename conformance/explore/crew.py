@@ -1,0 +1,209 @@
+"""The batches of a search side by side, each worker a process of its own.
+
+What is found is what `search` finds: of the batches that find something it is the first one by its number that counts.
+"""
+
+import pickle
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from conformance.errors import described
+from conformance.explore.play import Exploration, digest, play_schedule
+from conformance.explore.schedule import Schedule
+from conformance.explore.search import (
+    BATCH,
+    Batch,
+    NotRepeatable,
+    Searched,
+    Told,
+    batches,
+    ignored,
+    search_batch,
+)
+
+Opened: TypeAlias = Callable[[], AbstractContextManager[Exploration]]
+
+_SPAWN: Final = get_context("spawn")  # a fork would take this process's threads for its own
+
+
+class WorkerEnded(Exception):
+    """A worker ended by itself, with the exit code `code` (negative: by a signal)."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"a process that explored ended with exit code {code}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """What a worker says while it tries a batch."""
+
+    tried: int
+    found: bool
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of a batch. `schedule` is the smallest that breaks a rule, `digest` that of its history."""
+
+    until_found: int
+    tried: int
+    schedule: Schedule | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What was raised over it."""
+
+    error: Exception
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: "connection.Connection"
+    batch: Batch | None = None  # that it is trying
+    progress: _Progress = field(default=_Progress(0, False))
+
+    def give(self, batch: Batch) -> None:
+        self.batch, self.progress = batch, _Progress(0, False)
+        self.pipe.send(batch)
+
+    def hear(self) -> _Progress | _Done | _Failed:
+        """What it says next. Raises `WorkerEnded`."""
+        try:
+            said: _Progress | _Done | _Failed = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            raise WorkerEnded(self.process.exitcode) from None
+        return said
+
+    def end(self) -> None:
+        """End it, whatever it is doing. What it keeps it writes in one step."""
+        self.batch = None
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def search_side_by_side(
+    exploration: Exploration,
+    opened: Opened,
+    *,
+    most: int,
+    workers: int,
+    database: Path | None = None,
+    told: Told = ignored,
+) -> Searched:
+    """`search` with so many workers. `opened` is called in each of them, and gives the same exploration there; so
+    it can be pickled. `exploration` plays what was found again in this process.
+
+    Raises `NotRepeatable`, `WorkerEnded`, and what a worker raised.
+    """
+    waiting, done = batches(most), dict[int, _Done]()
+    crew_size = min(workers, -(-most // BATCH))
+    with _crew(crew_size, opened, database) as crew:
+        for worker in crew:
+            worker.give(next(waiting))
+        while busy := {worker.pipe: worker for worker in crew if worker.batch is not None}:
+            for pipe in connection.wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]  # it is one of those that were asked for
+                batch = worker.batch
+                if batch is None:  # another one has just found something before it
+                    continue
+                match worker.hear():
+                    case _Failed(error):
+                        raise error
+                    case _Done() as result:
+                        done[batch.number], worker.batch = result, None
+                        if result.schedule is not None:
+                            waiting = iter(())
+                            _end_after(batch, crew)
+                        elif (another := next(waiting, None)) is not None:
+                            worker.give(another)
+                    case progress:
+                        worker.progress = progress
+            told(*_so_far(crew, done))
+    return _put_together(exploration, done)
+
+
+def _end_after(found: Batch, crew: list[_Worker]) -> None:
+    """Nothing that comes after it matters any more."""
+    for worker in crew:
+        if worker.batch is not None and worker.batch.number > found.number:
+            worker.end()
+
+
+def _so_far(crew: list[_Worker], done: dict[int, _Done]) -> tuple[int, bool]:
+    """How many schedules were tried, and whether one was found that breaks a rule."""
+    trying = [worker.progress for worker in crew if worker.batch is not None]
+    tried = sum(each.tried for each in done.values()) + sum(each.tried for each in trying)
+    return tried, any(each.found for each in trying) or any(each.schedule for each in done.values())
+
+
+def _put_together(exploration: Exploration, done: dict[int, _Done]) -> Searched:
+    """The results of all batches, as if they had been tried one after the other."""
+    tried = 0
+    for _, result in sorted(done.items()):
+        if result.schedule is not None:
+            found = play_schedule(exploration, result.schedule)
+            if digest(found) != result.digest:
+                raise NotRepeatable(
+                    "the same schedule gave another history in another process: the subject uses a clock, threads or "
+                    "randomness of its own, or the order of a set (PYTHONHASHSEED)"
+                )
+            return Searched(result.until_found, result.tried, found).after(tried)
+        tried += result.tried
+    return Searched(tried, tried, None)
+
+
+@contextmanager
+def _crew(size: int, opened: Opened, database: Path | None) -> Iterator[list[_Worker]]:
+    crew: list[_Worker] = []
+    try:
+        for _ in range(size):
+            ours, theirs = _SPAWN.Pipe()
+            with closing(theirs):  # so that its end is seen here when the worker ends
+                process = _SPAWN.Process(target=_work, args=(theirs, opened, database), daemon=True)
+                process.start()
+            crew.append(_Worker(process, ours))
+        yield crew
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _work(pipe: "connection.Connection", opened: Opened, database: Path | None) -> None:
+    """A worker's process: try the batches that come, until it is ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for who started this, and ends this
+
+    def told(tried: int, found: bool) -> None:
+        pipe.send(_Progress(tried, found))
+
+    try:
+        with opened() as exploration:
+            while True:
+                searched = search_batch(exploration, pipe.recv(), database=database, told=told)
+                found = searched.found
+                schedule, of_it = (None, "") if found is None else (found.schedule, digest(found))
+                pipe.send(_Done(searched.until_found, searched.tried, schedule, of_it))
+    except (EOFError, ConnectionError):  # nobody is there any more
+        return
+    except Exception as error:  # noqa: BLE001  (it is raised there)
+        pipe.send(_Failed(_portable(error)))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or where another process could not have it, what it says."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  (anything can be in an exception of an application's)
+        return RuntimeError(described(error))
+    return error

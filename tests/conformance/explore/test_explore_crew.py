@@ -1,0 +1,126 @@
+"""A search in several processes finds what it finds in one, and leaves no process whatever happens."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from functools import partial
+
+import pytest
+
+from conformance.asgi import Moments, StartupError
+from conformance.explore import (
+    Exploration,
+    NotRepeatable,
+    Searched,
+    WorkerEnded,
+    asgi_subject,
+    reference_subject,
+    search,
+    search_side_by_side,
+)
+from conformance.explore.crew import Opened
+from conformance.explore.subjects import Running
+from conformance.races import RACES
+from conformance.specimens.specimen import reference_config
+from fault_injection.network import Network
+
+REFERENCE = Exploration(reference_subject(), reference_config())
+RACE = {race.name: race for race in RACES}
+
+
+def racing(name: str, seed: int) -> Exploration:
+    return Exploration(asgi_subject(RACE[name].make), RACE[name].config, seed=seed)
+
+
+@contextmanager
+def race(name: str, seed: int) -> Iterator[Exploration]:
+    yield racing(name, seed)
+
+
+@contextmanager
+def reference() -> Iterator[Exploration]:
+    yield REFERENCE
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    assert multiprocessing.active_children() == []
+
+
+def side_by_side(opened: Opened, most: int, exploration: Exploration = REFERENCE) -> Searched:
+    return search_side_by_side(exploration, opened, most=most, workers=2)
+
+
+@pytest.mark.parametrize(("seed", "batch"), [(9, 0), (11, 1), (8, 2)])
+def test_what_is_found_does_not_depend_on_who_searches(seed: int, batch: int) -> None:
+    exploration = racing("check-then-wait", seed)
+    alone = search(exploration, most=400)
+    assert alone.found is not None
+    assert (alone.until_found - 1) // 100 == batch
+    together = side_by_side(partial(race, "check-then-wait", seed), 400, exploration)
+    assert together.found is not None
+    assert together.found.schedule == alone.found.schedule
+    assert together.found.broken == alone.found.broken
+    assert (together.until_found, together.tried) == (alone.until_found, alone.tried)
+
+
+def test_where_nothing_is_wrong_as_many_are_tried() -> None:
+    told: list[tuple[int, bool]] = []
+    searched = search_side_by_side(
+        REFERENCE, reference, most=230, workers=2, told=lambda tried, found: told.append((tried, found))
+    )
+    assert searched == search(REFERENCE, most=230)
+    assert searched.found is None
+    counts = [tried for tried, _ in told]
+    assert counts == sorted(counts)
+    assert counts[-1] == searched.tried
+    assert not any(found for _, found in told)
+
+
+@contextmanager
+def dying() -> Iterator[Exploration]:
+    """One whose process ends in the middle of a schedule."""
+
+    def subject(network: Network, moments: Moments) -> AbstractAsyncContextManager[Running]:
+        os._exit(7)
+
+    yield Exploration(subject, reference_config())
+
+
+def test_a_worker_that_ends_is_told() -> None:
+    with pytest.raises(WorkerEnded, match="exit code 7") as ended:
+        side_by_side(dying, 300)
+    assert ended.value.code == 7
+
+
+class Unportable(Exception):
+    """Cannot go to another process: it holds a lock."""
+
+    def __init__(self) -> None:
+        super().__init__("it broke", threading.Lock())
+
+
+def failing(error: type[Exception], *arguments: str) -> AbstractContextManager[Exploration]:
+    raise error(*arguments)
+
+
+def test_what_a_worker_raises_is_raised_here() -> None:
+    with pytest.raises(StartupError, match="no database"):
+        side_by_side(partial(failing, StartupError, "no database"), 100)
+    with pytest.raises(RuntimeError, match="it broke"):
+        side_by_side(partial(failing, Unportable), 100)
+
+
+@contextmanager
+def unlike() -> Iterator[Exploration]:
+    """One that is broken only in a worker."""
+    yield racing("shared-queue", 0)
+
+
+def test_who_behaves_otherwise_in_another_process_is_told() -> None:
+    twin = Exploration(asgi_subject(RACE["shared-queue"].twin), RACE["shared-queue"].config)
+    with pytest.raises(NotRepeatable, match="in another process"):
+        side_by_side(unlike, 100, twin)
