@@ -8,6 +8,7 @@ its own (`simloop_side.py`), in the same run, by turns; `--simloop-python` says 
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import statistics
@@ -23,7 +24,16 @@ from typing import Any
 import msgspec
 
 from conformance.config import Config
-from conformance.explore import Break, Exploration, Schedule, asgi_subject, play_schedule, reference_subject
+from conformance.explore import (
+    Break,
+    Exploration,
+    Schedule,
+    asgi_subject,
+    play_schedule,
+    reference_subject,
+    search,
+    search_side_by_side,
+)
 from conformance.races.base import Service, races_config
 from conformance.reference.service import ServiceOptions
 from conformance.specimens.specimen import reference_config
@@ -90,10 +100,10 @@ class Simloop:
         self._process = process
         self.said: dict[str, str] = self._read()
 
-    def measured(self, name: str, schedules: int) -> Figures:
+    def measured(self, name: str, schedules: int, jobs: int = 1) -> Figures:
         """Play so many schedules there."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{name} {schedules}\n")
+        self._process.stdin.write(f"{name} {schedules} {jobs}\n")
         self._process.stdin.flush()
         return Figures(*self._read())
 
@@ -103,6 +113,24 @@ class Simloop:
         if not line:
             sys.exit("simloop's side ended; what it said is above")
         return json.loads(line)
+
+
+@contextmanager
+def reference() -> Iterator[Exploration]:
+    """The same in a worker."""
+    yield CONVERSATIONS["conversation"][1]
+
+
+def searched(schedules: int, jobs: int) -> float:
+    """Search through so many drawn schedules of the conversation; seconds on the wall, workers' start and all."""
+    exploration = CONVERSATIONS["conversation"][1]
+    began = time.perf_counter()
+    if jobs == 1:
+        found = search(exploration, most=schedules)
+    else:
+        found = search_side_by_side(exploration, reference, most=schedules, workers=jobs)
+    assert found.found is None, found
+    return time.perf_counter() - began
 
 
 @contextmanager
@@ -138,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="how often the two sides take turns")
     parser.add_argument("--schedules", type=int, default=40, help="schedules in a turn")
+    parser.add_argument("--search", type=int, default=2000, help="schedules in a whole search")
     parser.add_argument("--simloop-python", help="an interpreter that has simloop (default: one on the path)")
     options = parser.parse_args()
     with opened(options.simloop_python or found_python()) as simloop:
@@ -151,6 +180,7 @@ def main() -> None:
         )
         for name, (subject, exploration) in CONVERSATIONS.items():
             _tell(name, subject, exploration, simloop, options.rounds, options.schedules)
+        _tell_searches(simloop, options.search)
 
 
 def _tell(
@@ -171,6 +201,18 @@ def _tell(
         pairs = zip(ours[1:], theirs[1:], strict=True)
         ratio = statistics.median(one.rates[0] / other.rates[0] for one, other in pairs)
         print(f"\nSchedules a second, in the median of {rounds} turns: {ratio:.2f} times simloop's.")
+
+
+def _tell_searches(simloop: Simloop | None, schedules: int) -> None:
+    """Whole searches, in one process and in as many as there are processors, by the clock on the wall."""
+    processes = sorted({1, os.cpu_count() or 1})
+    print(f"\n| a search through {schedules:,} schedules, on the wall | processes | schedules/s |")
+    print("|---|---:|---:|")
+    for jobs in processes:
+        print(f"| the reference, drawn with faults | {jobs} | {schedules / searched(schedules, jobs):,.0f} |")
+        if simloop is not None:
+            theirs = simloop.measured("conversation", schedules, jobs)
+            print(f"| {SIMLOOP} | {jobs} | {schedules / theirs.seconds:,.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The other side of `benchmarks/exploration.py`: the same conversations over simloop's raw TCP, without HTTP.
 
 Runs in an interpreter that has simloop (Python 3.12 or later) and nothing else of this project. Reads lines from
-standard input, each a conversation and how many schedules of it; answers each with a line of JSON.
+standard input, each a conversation, how many schedules of it, and how many processes; answers each with a line of JSON.
 
 The requests and the events are bytes of about the size of ours; nobody parses a head, cuts a link, keeps a history
 or judges one. simloop delays each packet by the same latency as our link, and draws the order of callbacks.
@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import simloop  # type: ignore[import-not-found]  # it is in an interpreter of its own
@@ -122,19 +123,37 @@ async def played(conversation: Conversation) -> tuple[int, float]:
 def main() -> None:
     print(json.dumps({"python": sys.version.split()[0], "simloop": simloop.__version__}), flush=True)
     for line in sys.stdin:
-        name, _, count = line.rpartition(" ")
-        events, simulated = 0, 0.0
+        name, count, jobs = line.rsplit(" ", 2)
+        conversation = CONVERSATIONS[name]
+        answer = (
+            _alone(conversation, int(count)) if jobs == "1\n" else _many(conversation, int(count), int(jobs))
+        )
+        print(json.dumps(answer), flush=True)
 
-        async def once(conversation: Conversation = CONVERSATIONS[name]) -> None:
-            nonlocal events, simulated
-            got, took = await played(conversation)
-            events, simulated = events + got, simulated + took
 
-        began = time.process_time()
-        report = simloop.explore(once, range(int(count)))
-        spent = time.process_time() - began
-        assert report is None, report.render()
-        print(json.dumps([int(count), events, simulated, spent]), flush=True)
+def _alone(conversation: Conversation, count: int) -> tuple[int, int, float, float]:
+    """Schedules, events, simulated seconds, and seconds of the processor."""
+    events, simulated = 0, 0.0
+
+    async def once() -> None:
+        nonlocal events, simulated
+        got, took = await played(conversation)
+        events, simulated = events + got, simulated + took
+
+    began = time.process_time()
+    report = simloop.explore(once, range(count))
+    spent = time.process_time() - began
+    assert report is None, report.render()
+    return count, events, simulated, spent
+
+
+def _many(conversation: Conversation, count: int, jobs: int) -> tuple[int, int, float, float]:
+    """The same in several processes, which do not say what they saw; the seconds are those on the wall."""
+    began = time.perf_counter()
+    report = simloop.explore(partial(played, conversation), range(count), jobs=jobs)
+    spent = time.perf_counter() - began
+    assert report is None, report.render()
+    return count, 0, 0.0, spent
 
 
 if __name__ == "__main__":
