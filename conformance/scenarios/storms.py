@@ -31,21 +31,26 @@ _FLOODS = ("flood", "echo")  # variants whose work tells what it is given, the f
 _FLOOD = 100_000  # characters in each event: they fill the buffers on the way, which have some megabytes
 _TRICKLE = 4_000  # where these are small, in virtual time
 
+_QUIET = (
+    0.005  # seconds without an event; who leaves then has read everything, and its end is a FIN and no more
+)
+
 _MOMENTS: tuple[Callable[[Subscription], bool], ...] = (
     lambda self: self.sent,
     lambda self: self.status is not None,
     lambda self: bool(self.events),  # _AT_EVENT
+    lambda self: bool(self.events),  # _IN_SILENCE, which is waited for then
 )
 """What a subscriber waits for before it leaves."""
 
-_AT_EVENT = 2
+_AT_EVENT, _IN_SILENCE = 2, 3
 _BARE = 8  # every so many cycles nothing is asked at all
 
 
 @scenario(
     "connect-storm",
     summary="Connections come and are dropped again and again, by FIN and by RST, before the request, before the head, "
-    "at the head, at the first event; what they took must come back.",
+    "at the head, at the first event, in the silence after it; what they took must come back.",
     exclusive=True,
 )
 async def connect_storm(stage: Stage) -> None:
@@ -88,14 +93,23 @@ def _measure(stage: Stage) -> tuple[int, float]:
 
 
 async def _come_and_go(stage: Stage, names: Mapping[str, str], cycle: int) -> None:
-    kind, reset = cycle % len(_MOMENTS), bool(cycle // len(_MOMENTS) % 2)
+    kind, reset = cycle % len(_MOMENTS), bool((cycle // len(_MOMENTS) + cycle // _BARE) % 2)
     if cycle % _BARE == 0:
         await _only_connect(stage, reset)
         return
     async with stage.subscribe("storm", names=names) as subscriber:
-        with trio.move_on_after(_SOON if kind == _AT_EVENT else _WAIT):
+        with trio.move_on_after(_SOON if kind >= _AT_EVENT else _WAIT):
             await subscriber.until(_MOMENTS[kind])
+            if kind == _IN_SILENCE:
+                await _silence(subscriber)
         await subscriber.drop(reset=reset)
+
+
+async def _silence(subscriber: Subscription) -> None:
+    seen = 0
+    while seen < len(subscriber.events):  # noqa: ASYNC110  (nobody tells of what does not come)
+        seen = len(subscriber.events)
+        await trio.sleep(_QUIET)
 
 
 async def _only_connect(stage: Stage, reset: bool) -> None:
