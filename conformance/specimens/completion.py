@@ -273,6 +273,7 @@ SPECIMENS = (
             "resume.unknown-id",
             "resource.crowd",
             "cancel.stays-cancelled",
+            "resume.completion-survives",
         ),
     ),
     Specimen(
@@ -317,6 +318,7 @@ SPECIMENS = (
             "cancel.superseded",
             "isolation.no-stealing",
             "shutdown.streams-ended",
+            "cancel.stays-cancelled",
         ),
     ),
     Specimen(

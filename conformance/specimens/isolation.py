@@ -174,7 +174,7 @@ SPECIMENS = (
         ("isolation.no-cross-talk",),
         "side-by-side",
         _one_buffer,
-        implies=("isolation.foreign-id",),
+        implies=("isolation.foreign-id", "security.event-injection"),
     ),
     Specimen(
         "one-log",
@@ -211,6 +211,11 @@ SPECIMENS = (
         ("isolation.no-stealing",),
         "two-subscribers",
         _sharing_out,
-        implies=("order.subscribers-agree", "order.no-gap", "completion.late-subscriber"),
+        implies=(
+            "order.subscribers-agree",
+            "order.no-gap",
+            "completion.late-subscriber",
+            "resume.after-restart",
+        ),
     ),
 )

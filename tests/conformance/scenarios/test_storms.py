@@ -46,7 +46,7 @@ async def test_connections_come_and_go_by_fin_and_rst_and_gauges_are_looked_at_t
     assert set(ends) == {"by FIN", "by RST"}
     assert min(ends.values()) >= 10
     storm = history.subscribers["storm"]
-    assert len(storm) == 28  # 32 cycles, of which every eighth asks for nothing
+    assert len(storm) == 29  # 32 cycles, of which every ninth asks for nothing
     assert {bool(stream.head) for stream in storm} == {True, False}
     assert {bool(stream.events) for stream in storm} == {True, False}
     cycles = {gauge.cycles for gauge in history.gauges if gauge.phase == "during"}
@@ -71,7 +71,7 @@ async def test_it_is_looked_until_all_is_back_and_for_long_where_it_is_not(autoj
 async def test_so_many_cycles_as_are_asked_for(autojump_clock: object) -> None:
     history = await driven("connect-storm", configured(cycles=100))
     assert max(gauge.cycles for gauge in history.gauges) == 100
-    assert len(history.subscribers["storm"]) == 88
+    assert len(history.subscribers["storm"]) == 89
     work = {stream.requested.names["job"] for stream in history.subscribers["witness"]}
     assert len(work) == len(
         history.subscribers["witness"]
@@ -82,7 +82,7 @@ async def test_where_streams_are_not_shared_each_connection_has_its_own_work(aut
     history = await driven("connect-storm", configured(shared=False))
     assert outcome(history) == ("done", "")
     assert "witness" not in history.subscribers
-    assert len({stream.requested.names["job"] for stream in history.subscribers["storm"]}) == 28
+    assert len({stream.requested.names["job"] for stream in history.subscribers["storm"]}) == 29
 
 
 async def test_without_a_look_into_the_server_there_is_no_storm(autojump_clock: object) -> None:
