@@ -7,11 +7,13 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 
 from conformance.errors import described
 from conformance.explore.play import Exploration, digest, play_schedule
@@ -24,6 +26,7 @@ from conformance.explore.search import (
     Told,
     batches,
     ignored,
+    kept_in,
     search_batch,
 )
 
@@ -50,12 +53,14 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of a batch. `schedule` is the smallest that breaks a rule, `digest` that of its history."""
+    """What came of a batch. `schedule` is the smallest that breaks a rule, `digest` that of its history; `kept` is
+    what is to be found in the database the next time."""
 
     until_found: int
     tried: int
     schedule: Schedule | None = None
     digest: str = ""
+    kept: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def search_side_by_side(
                     case progress:
                         worker.progress = progress
             told(*_so_far(crew, done))
-    return _put_together(exploration, done)
+    return _put_together(exploration, done, kept_in(database))
 
 
 def _end_after(found: Batch, crew: list[_Worker]) -> None:
@@ -148,11 +153,16 @@ def _so_far(crew: list[_Worker], done: dict[int, _Done]) -> tuple[int, bool]:
     return tried, any(each.found for each in trying) or any(each.schedule for each in done.values())
 
 
-def _put_together(exploration: Exploration, done: dict[int, _Done]) -> Searched:
+def _put_together(
+    exploration: Exploration, done: dict[int, _Done], database: ExampleDatabase | None
+) -> Searched:
     """The results of all batches, as if they had been tried one after the other."""
     tried = 0
     for _, result in sorted(done.items()):
         if result.schedule is not None:
+            if database is not None:
+                for key, value in result.kept:
+                    database.save(key, value)
             found = play_schedule(exploration, result.schedule)
             if digest(found) != result.digest:
                 raise NotRepeatable(
@@ -190,14 +200,25 @@ def _work(pipe: "connection.Connection", opened: Opened, database: Path | None) 
     try:
         with opened() as exploration:
             while True:
-                searched = search_batch(exploration, pipe.recv(), database=database, told=told)
-                found = searched.found
-                schedule, of_it = (None, "") if found is None else (found.schedule, digest(found))
-                pipe.send(_Done(searched.until_found, searched.tried, schedule, of_it))
+                pipe.send(_tried(exploration, pipe.recv(), database, told))
     except (EOFError, ConnectionError):  # nobody is there any more
         return
     except Exception as error:  # noqa: BLE001  (it is raised there)
         pipe.send(_Failed(_portable(error)))
+
+
+def _tried(exploration: Exploration, batch: Batch, database: Path | None, told: Told) -> _Done:
+    """Try a batch. What is found in another than the first is kept by itself at first: the first one, which looks for
+    what was found before, shall not find what is being found beside it."""
+    aside = InMemoryExampleDatabase()
+    searched = search_batch(
+        exploration, batch, database=aside if batch.number else kept_in(database), told=told
+    )
+    done = _Done(searched.until_found, searched.tried)
+    if searched.found is None:
+        return done
+    kept = tuple((key, value) for key, values in aside.data.items() for value in sorted(values))
+    return replace(done, schedule=searched.found.schedule, digest=digest(searched.found), kept=kept)
 
 
 def _portable(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis import seed as seeded_by
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 
 from conformance.explore.draw import by_the_seed_alone, schedules
@@ -74,10 +74,10 @@ def search(
     `told` hears of every schedule: how many were tried, and whether one that breaks a rule was found, so that
     it is being shrunk. Raises `NotRepeatable`.
     """
-    tried = 0
+    tried, kept = 0, kept_in(database)
     for batch in batches(most):
         searched = search_batch(
-            exploration, batch, database=database, told=partial(_told_after, told, tried)
+            exploration, batch, database=kept, told=partial(_told_after, told, tried)
         ).after(tried)
         if searched.found is not None:
             return searched
@@ -89,8 +89,13 @@ def _told_after(told: Told, before: int, tried: int, found: bool) -> None:
     told(before + tried, found)
 
 
+def kept_in(folder: Path | None) -> ExampleDatabase | None:
+    """What was found, as Hypothesis keeps it."""
+    return None if folder is None else DirectoryBasedExampleDatabase(folder)
+
+
 def search_batch(
-    exploration: Exploration, batch: Batch, *, database: Path | None = None, told: Told = ignored
+    exploration: Exploration, batch: Batch, *, database: ExampleDatabase | None = None, told: Told = ignored
 ) -> Searched:
     """Try the schedules of one batch; see `search`. Only the first looks for what was found before."""
     tried, until_found = 0, 0
@@ -99,7 +104,7 @@ def search_batch(
 
     @settings(
         max_examples=batch.schedules,
-        database=DirectoryBasedExampleDatabase(database) if database is not None else None,
+        database=database,
         derandomize=False,  # else there is no database, and in CI that is the default
         deadline=None,
         phases=((Phase.reuse,) if batch.number == 0 else ()) + (Phase.generate, Phase.shrink),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,8 @@ from conformance.explore import (
     search,
     search_side_by_side,
 )
-from conformance.explore.crew import Opened
+from conformance.explore.crew import Opened, _tried
+from conformance.explore.search import Batch, ignored
 from conformance.explore.subjects import Running
 from conformance.races import RACES
 from conformance.specimens.specimen import reference_config
@@ -124,3 +126,23 @@ def test_who_behaves_otherwise_in_another_process_is_told() -> None:
     twin = Exploration(asgi_subject(RACE["shared-queue"].twin), RACE["shared-queue"].config)
     with pytest.raises(NotRepeatable, match="in another process"):
         side_by_side(unlike, 100, twin)
+
+
+def test_what_was_found_in_any_batch_is_tried_first_the_next_time(tmp_path: Path) -> None:
+    exploration = racing("check-then-wait", 11)
+    opened = partial(race, "check-then-wait", 11)
+    first, again = (
+        search_side_by_side(exploration, opened, most=400, workers=2, database=tmp_path) for _ in range(2)
+    )
+    assert first.until_found > 100
+    assert again.until_found == 1
+    assert first.found is not None
+    assert again.found is not None
+    assert again.found.schedule == first.found.schedule
+
+
+def test_the_first_batch_does_not_take_what_is_found_beside_it(tmp_path: Path) -> None:
+    exploration, first, second = racing("orphaned-producer", 0), Batch(0, 100), Batch(1, 100)
+    alone = _tried(exploration, first, tmp_path / "alone", ignored)
+    assert _tried(exploration, second, tmp_path / "beside", ignored).schedule is not None
+    assert _tried(exploration, first, tmp_path / "beside", ignored) == alone
