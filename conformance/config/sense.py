@@ -1,7 +1,7 @@
 """Checks that go across keys: a configuration whose every key is well formed can still make no sense."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
@@ -44,6 +44,11 @@ def _check_target(target: Target) -> Iterator[Problem]:
     yield from _unknown(target.command, ("target", "command"), {PORT})
     if target.instances > 1:
         yield from _check_instances(target)
+    elif target.command is not None and not _is_told_its_port(target.command) and not _names_its_port(target):
+        yield Problem(
+            ("target", "command"),
+            "does not say where the server listens: write {port} where it takes a port, or give target.url",
+        )
     if target.pid is not None and target.command is not None:
         yield Problem(
             ("target", "pid"), "is for a server that runs already; the process of target.command is known"
@@ -76,6 +81,16 @@ def _check_instances(target: Target) -> Iterator[Problem]:
             ("target", "instances"),
             "needs a free port for each: write {port} in target.command, and no port in target.url",
         )
+
+
+def _is_told_its_port(command: Sequence[str]) -> bool:
+    return any(
+        name for part in command for name in placeholders(part)
+    )  # one that is misspelt is told by itself
+
+
+def _names_its_port(target: Target) -> bool:
+    return target.url is not None and PORT not in placeholders(authority_of(target.url))
 
 
 def _check_requests(target: Target) -> Iterator[Problem]:

@@ -99,15 +99,21 @@ class ServerProcess:
                 raise ServerError(
                     f"target.command could not be started: {self.command[0]}: {error.strerror}"
                 ) from error
+        missing = f"nobody listens at {self._origin}"
         with trio.move_on_after(self._patience):
             while True:
-                answers = await self._answers()
+                missing = await self._missing()
                 if (code := self._process.poll()) is not None:
-                    raise ServerError(f"the server exited with code {code} before it was ready{self._said()}")
-                if answers:
+                    hint = (
+                        "" if code else " (one that goes into the background has to stay in the foreground)"
+                    )
+                    raise ServerError(
+                        f"the server exited with code {code} before it was ready{hint}{self._said()}"
+                    )
+                if not missing:
                     return
                 await trio.sleep(_POLL)
-        raise ServerError(f"the server was not ready within {self._patience:g} s{self._said()}")
+        raise ServerError(f"the server was not ready within {self._patience:g} s: {missing}{self._said()}")
 
     async def kill(self) -> None:
         """SIGKILL, at once, for it and its children."""
@@ -189,9 +195,10 @@ class ServerProcess:
         assert self._process is not None
         await self._process.wait()
 
-    async def _answers(self) -> bool:
+    async def _missing(self) -> str:
+        """Why it is not ready yet; "" where it is."""
         if self._ready is None:
-            return await self.listens()
+            return "" if await self.listens() else f"nobody listens at {self._origin}"
         url = httpx.URL(self._origin).join(self._ready)
         try:
             with trio.fail_after(2):
@@ -199,9 +206,10 @@ class ServerProcess:
                     open_client(self._network, connect_timeout=1, verify=False) as client,
                     client.stream("GET", url) as response,
                 ):
-                    return response.status_code < 500
-        except (httpx.HTTPError, trio.TooSlowError):
-            return False
+                    status = response.status_code
+        except (httpx.HTTPError, trio.TooSlowError) as error:
+            return f"GET {url} got no answer{f' ({error})' if str(error) else ''}"
+        return "" if status < 500 else f"GET {url} answered {status}, and below 500 is ready (target.ready)"
 
     def _said(self) -> str:
         try:

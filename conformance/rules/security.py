@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 
 from conformance.dialect import Role, parse_json
 from conformance.history import EventArrival, Exchange, History
@@ -41,6 +42,7 @@ _TRACES = (
     ("Rust", re.compile(r"thread '[^'\n]*' panicked at ", re.MULTILINE)),
 )
 _LOOKED_THROUGH = 64 * 1024  # characters
+_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 
 
 @rule(
@@ -142,10 +144,11 @@ def _errors(exchange: Exchange) -> Iterator[tuple[EventArrival | None, str]]:
 
 
 def _readable(text: str) -> str:
-    """The strings of the text where it is JSON, else the text; not more than 64 Ki characters."""
+    """The strings of the text where it is JSON, else the text as a page shows it; not more than 64 Ki characters."""
     value = parse_json(text)
-    found = text if value is ABSENT else "\n".join(strings_in(value))
-    return found[:_LOOKED_THROUGH]
+    if value is not ABSENT:
+        return "\n".join(strings_in(value))[:_LOOKED_THROUGH]
+    return unescape(_BREAK.sub("\n", text[:_LOOKED_THROUGH])).replace("\xa0", " ")
 
 
 def _trace_in(text: str) -> tuple[str, str] | None:

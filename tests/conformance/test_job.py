@@ -25,7 +25,13 @@ async def not_reached(folder: Path, target: str) -> Run:
 
 
 async def test_what_a_server_printed_is_told_without_secrets(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import sys; print('token', sys.argv[1]); sys.exit(3)", "${TOKEN}"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; print('token', sys.argv[1]); sys.exit(3)",
+        "${TOKEN}",
+        "{port}",
+    ]
     run = await not_reached(tmp_path, f"url = 'http://127.0.0.1:{{port}}'\ncommand = {command}")
     told = run.results.unreached or ""
     assert "exited with code 3" in told

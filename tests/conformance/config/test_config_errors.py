@@ -25,6 +25,12 @@ WRONG = {
     '[target]\nurl = "http://h"\ninstances = 2': (
         "target.instances: needs target.command: only what the harness starts can be started twice"
     ),
+    '[target]\ncommand = ["serve"]': (
+        "target.command: does not say where the server listens: write {port} where it takes a port, or give target.url"
+    ),
+    '[target]\nurl = "http://h:{port}"\ncommand = ["serve"]': (
+        "target.command: does not say where the server listens: write {port} where it takes a port, or give target.url"
+    ),
     '[target]\ncommand = ["serve"]\ninstances = 2': (
         "target.instances: needs a free port for each: write {port} in target.command, and no port in target.url"
     ),
@@ -141,7 +147,7 @@ WRONG = {
         "target.probe.gauges.open: is a Prometheus metric, others are JSON Pointers; one answer is in one format"
     ),
     "[target]\npid = 0\nurl = 'http://h'": "target.pid: expected the number of a process; found 0",
-    "[target]\npid = 7\ncommand = ['serve']": (
+    "[target]\npid = 7\ncommand = ['serve', '{port}']": (
         "target.pid: is for a server that runs already; the process of target.command is known"
     ),
     URL + '[target.status]\npath = "/s"': (

@@ -178,7 +178,7 @@ async def test_what_a_run_before_printed_is_not_shown(tmp_path: Path) -> None:
 async def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
     process = server(tmp_path, "sleeps", patience=0.5)
     with pytest.raises(
-        ServerError, match=r"not ready within 0.5 s; it printed:\n  starting with \['sleeps'\]"
+        ServerError, match=r"not ready within 0.5 s: .*; it printed:\n  starting with \['sleeps'\]"
     ):
         async with process.running():
             pytest.fail("it is not ready")

@@ -1,6 +1,7 @@
 """The rules of security, on made-up histories: what became of a payload, who was let in, what errors tell."""
 
 import json
+from html import escape
 
 import pytest
 from hypothesis import given
@@ -225,6 +226,9 @@ def test_no_error_carries_a_stack_trace(trace: str) -> None:
     assert judged(error_hygiene, answer).verdict == "broken"
     in_json = answered("status", status=500, body=json.dumps({"error": trace}))
     assert judged(error_hygiene, in_json).verdict == "broken"
+    lines = escape(trace).replace("\n", "<br>").replace("  ", " &nbsp;")
+    page = answered("status", status=500, body=f"<!DOCTYPE html>\n<body><pre>Error:<br>{lines}</pre></body>")
+    assert judged(error_hygiene, page).verdict == "broken"
     event = stream([(0.1, f"event: error\n{blocks(json.dumps({'message': trace}))}")])
     assert judged(error_hygiene, event).verdict == "broken"
 
