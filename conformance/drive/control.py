@@ -19,6 +19,10 @@ class Restartable(Protocol):
         """Its exit code, if it has ended; negative where a signal ended it."""
         ...
 
+    def last_words(self) -> str:
+        """The last lines that it printed; "" where it printed nothing."""
+        ...
+
     async def kill(self) -> None:
         """End it at once, without a word to anybody, and whatever is left of it."""
         ...

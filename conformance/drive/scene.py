@@ -210,7 +210,10 @@ async def _look_whether_up(recorder: Recorder, server: Restartable) -> None:
         with trio.move_on_after(_DYING):  # its connections end before it does
             await server.exited()
     code = server.ended
-    detail = "" if code is None else f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+    detail = ""
+    if code is not None:
+        how = f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        detail = f"{how}\n{server.last_words()}"
     recorder.record(
         Gauge(time=recorder.now(), name=SERVER_UP, value=float(code is None), detail=detail, phase="after")
     )

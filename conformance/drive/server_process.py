@@ -211,15 +211,22 @@ class ServerProcess:
             return f"GET {url} got no answer{f' ({error})' if str(error) else ''}"
         return "" if status < 500 else f"GET {url} answered {status}, and below 500 is ready (target.ready)"
 
-    def _said(self) -> str:
+    def last_words(self) -> str:
+        """See `Restartable`."""
         try:
             with self._log.open("rb") as log:
                 log.seek(max(self._log_start, self._log.stat().st_size - _LAST_BYTES))
                 lines = log.read(_LAST_BYTES).decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
         except OSError:
             return ""
+        return "\n".join(lines)
+
+    def _said(self) -> str:
+        lines = self.last_words().split("\n")
         return (
-            "; it printed:\n" + "\n".join(f"  {line}" for line in lines) if lines else "; it printed nothing"
+            "; it printed:\n" + "\n".join(f"  {line}" for line in lines)
+            if any(lines)
+            else "; it printed nothing"
         )
 
 

@@ -1,9 +1,11 @@
 """The server outlives what clients do to it."""
 
-from conformance.history import SERVER_UP, History
+from conformance.history import SERVER_UP, Gauge, History
 from conformance.rules.rule import Judgement, broken, conforms, evidence_at, not_applicable, rule
 from conformance.rules.scopes import ALL
 from reports.results import Finding
+
+_LAST_WORDS = 1000  # characters of what the server printed last
 
 
 @rule(
@@ -25,17 +27,20 @@ def stays_up(history: History) -> Judgement:
     fell = [gauge for gauge in looks if not gauge.value]
     if not fell:
         return conforms(len(looks), "looks at a server that was still there")
-    return broken(
-        Finding(
-            f"the server had {_how(gauge.detail)} when the scenario was over, and nobody had asked it to",
-            (evidence_at(gauge.time, "", expected="a server that runs", actual=gauge.detail),),
-        )
-        for gauge in fell
+    return broken(map(_finding, fell))
+
+
+def _finding(gauge: Gauge) -> Finding:
+    how, _, last_words = gauge.detail.partition("\n")
+    had = f"been {how}" if how.startswith("killed") else how
+    return Finding(
+        f"the server had {had} when the scenario was over, and nobody had asked it to",
+        (
+            evidence_at(
+                gauge.time, "", excerpt=last_words[-_LAST_WORDS:], expected="a server that runs", actual=how
+            ),
+        ),
     )
-
-
-def _how(detail: str) -> str:
-    return f"been {detail}" if detail.startswith("killed") else detail
 
 
 RULES = (stays_up,)

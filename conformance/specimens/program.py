@@ -93,6 +93,10 @@ class InProcess:
         """See `Restartable`."""
         return self._code
 
+    def last_words(self) -> str:
+        """See `Restartable`. It prints to nobody."""
+        return ""
+
     async def kill(self) -> None:
         """See `Restartable`."""
         if self._code is None:

@@ -30,6 +30,13 @@ def test_a_server_that_ended(detail: str, said: str) -> None:
     assert said in judgement.reason
 
 
+def test_what_it_printed_last_is_shown() -> None:
+    (finding,) = stays_up.judge(seen(0.0, "exited with code 1\nEvent loop: closed\nTypeError: x")).findings
+    assert finding.message.startswith("the server had exited with code 1 when")
+    assert finding.evidence[0].excerpt == "Event loop: closed\nTypeError: x"
+    assert finding.evidence[0].actual == "exited with code 1"
+
+
 def test_a_server_of_somebody_else() -> None:
     assert stays_up.judge(seen(None)).verdict == "not-applicable"
 
