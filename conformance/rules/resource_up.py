@@ -5,7 +5,8 @@ from conformance.rules.rule import Judgement, broken, conforms, evidence_at, not
 from conformance.rules.scopes import ALL
 from reports.results import Finding
 
-_LAST_WORDS = 1000  # characters of what the server printed last
+_LAST_WORDS = 10  # lines of what the server printed last, and characters of each
+_WIDTH = 160
 
 
 @rule(
@@ -31,15 +32,12 @@ def stays_up(history: History) -> Judgement:
 
 
 def _finding(gauge: Gauge) -> Finding:
-    how, _, last_words = gauge.detail.partition("\n")
+    how, *printed = gauge.detail.split("\n")
+    last_words = "\n".join(line[:_WIDTH] for line in printed[-_LAST_WORDS:])
     had = f"been {how}" if how.startswith("killed") else how
     return Finding(
         f"the server had {had} when the scenario was over, and nobody had asked it to",
-        (
-            evidence_at(
-                gauge.time, "", excerpt=last_words[-_LAST_WORDS:], expected="a server that runs", actual=how
-            ),
-        ),
+        (evidence_at(gauge.time, "", excerpt=last_words, expected="a server that runs", actual=how),),
     )
 
 
