@@ -8,21 +8,17 @@ block can be whole, its first lines may wait for the chunk with its end, if they
 line that is longer than chunks are has a path of its own, in `long_line`.
 """
 
-from conformance.wire.event import Defect, Event, Item
+from conformance.wire.event import Comment, Defect, Event, Item
 from conformance.wire.interpreter import Interpreter
 from conformance.wire.long_line import LongLine
 from conformance.wire.plain import (
     CRLF,
     LF,
-    Layout,
     Shape,
-    alike_events,
     data_events,
-    find_layout,
     is_quiet,
     is_uniform,
     join,
-    odd_end,
     one_comment,
     one_event,
 )
@@ -34,7 +30,6 @@ DEFAULT_LIMIT = 16 * 2**20
 
 _STEP = 64 * 2**10  # a chunk is decoded in steps of this size: lists of lines stay small
 _ONE = 4 * 2**10  # a chunk up to this size may be a single event; so much of a block may wait for its end
-_UNLIKE = 8  # so many times it is not tried that blocks are alike, after they were not: most streams stay so
 _COLON = ord(":")
 _ENDINGS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 
@@ -71,8 +66,6 @@ class Decoder:
         self._ending: bytes | None = None  # the stream's kind of line ending; b"" once mixing was reported
         self._closed = False
         self._calm: Shape | None = None  # set between blocks: single events may be taken at once
-        self._layout: Layout | None = None  # of the last blocks, if they were alike
-        self._unlike = 0  # times that are left of _UNLIKE
         self._long: LongLine | None = None  # then nothing is pending
 
     @property
@@ -288,59 +281,49 @@ class Decoder:
         if "\ufeff" in text:
             return False
         events = data_events(text, blocks, shape, self._at, self._interpreter.last_event_id)
-        if events is None and ("\0" in text or not is_uniform(text, shape)):
-            return False
-        if self._ending is None:
-            self._ending = shape.ending
-        if events is None:
-            events = self._alike_events(text, blocks, shape)
-        if events is None:
-            self._take_each(text, shape, items)
-        else:
+        if events is not None:
             items += events
             self._at += len(blocks)
-            self._interpreter.last_event_id = events[-1].last_event_id
+        elif "\0" in text or not is_uniform(text, shape):
+            return False
+        else:
+            self._take_rows(text, shape, items)
+        if self._ending is None:
+            self._ending = shape.ending
         return True
 
-    def _alike_events(self, text: str, blocks: bytes, shape: Shape) -> list[Event] | None:
-        """The events of blocks that all have the layout of those before, or else of the first of them."""
-        if self._layout is None and self._unlike > 0:
-            self._unlike -= 1
-            return None
-        layout = self._layout or find_layout(text, shape)
-        events = None
-        if layout is not None:
-            events = alike_events(text, blocks, shape, layout, self._at, self._interpreter.last_event_id)
-        self._layout, self._unlike = (None, _UNLIKE) if events is None else (layout, 0)
-        return events
-
-    def _take_each(self, text: str, shape: Shape, items: list[Item]) -> None:
-        """The fast path for blocks that differ: one by one, and those that are not plain line by line."""
+    def _take_rows(self, text: str, shape: Shape, items: list[Item]) -> None:
+        """The fast path for blocks that differ, and for comments between them."""
         interpreter = self._interpreter
-        last_event_id = interpreter.last_event_id
-        ascii_only = text.isascii()
-        match, late = shape.block.match, shape.late
-        at, start = 0, self._at
-        while at < len(text):
-            found = match(text, at)
-            if found is None:
-                end = odd_end(text, at, shape)
-                self._at, interpreter.last_event_id = start, last_event_id
-                self._take_lines(text[at:end].encode(), items)
-                at, start, last_event_id = end, self._at, interpreter.last_event_id
-                continue
-            end = found.end()
-            after = start + (end - at if ascii_only else len(text[at:end].encode()))
-            block_id, type_, later_id, data = found.groups()
-            if later_id is not None:
-                block_id = later_id
-            if block_id is not None:
+        at, last_event_id = self._at, interpreter.last_event_id
+        ascii_only, late = text.isascii(), shape.late
+        rows = shape.rows if shape.block.match(text) else shape.loose_rows
+        for block, block_id, type_, data, odd in rows.findall(text):
+            if odd:
+                found = None if odd.startswith(":") else shape.loose.fullmatch(odd)
+                if found is None:
+                    self._at, interpreter.last_event_id = at, last_event_id
+                    self._take_odd(odd, items)
+                    at, last_event_id = self._at, interpreter.last_event_id
+                    continue
+                block, block_id, type_, data = found.groups("")
+            if block_id:
                 last_event_id = block_id
             if "\n" in data:
                 data = join(data, shape)
-            items.append(Event(type_ or "message", data, last_event_id, block_id, start, after - late))
-            at, start = end, after
-        self._at, interpreter.last_event_id = start, last_event_id
+            start, at = at, at + (len(block) if ascii_only else len(block.encode()))
+            items.append(Event(type_ or "message", data, last_event_id, block_id or None, start, at - late))
+        self._at, interpreter.last_event_id = at, last_event_id
+
+    def _take_odd(self, odd: str, items: list[Item]) -> None:
+        """Takes a comment and the empty line that may be after it; a block that is not plain goes line by line."""
+        lines = odd.encode()
+        if odd.startswith(":"):
+            comment = lines.rstrip(b"\r\n")
+            items.append(Comment(comment[1:].decode(), self._at, self._at + len(comment) + 1))
+            self._at += len(lines)
+        else:
+            self._take_lines(lines, items)
 
     def _take_lines(self, lines: bytes | bytearray, items: list[Item]) -> None:
         """The general path, for whole lines."""

@@ -1,22 +1,13 @@
 """The decoder's fast path: plain events, many at a time.
 
-Nearly all blocks of real streams are one data line, or id and event fields and then data lines. Whatever does
-not look so is left to the general path, right or wrong.
+Nearly all blocks of real streams are one data line, or id and event fields and then data lines, and now and then
+there is a comment between them. Whatever does not look so is left to the general path, right or wrong.
 """
 
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
-from itertools import permutations
-from operator import itemgetter
 
 from conformance.wire.event import Comment, Event
-
-_LAYOUTS = frozenset(
-    names for count in (1, 2, 3) for names in permutations(("id", "event", "data"), count) if "data" in names
-)
-"""The fields of blocks that are taken many at a time, in their order."""
 
 _D = ord("d")
 
@@ -25,9 +16,11 @@ _D = ord("d")
 class Shape:
     """Plain events whose lines all end in `ending`.
 
-    `block` matches one block with its empty line. Its groups are an id before the event type, the event type,
-    an id after it, and the data: lines joined by `joint`, of which all but the first may begin with the space
-    to remove. Its quantifiers are possessive where they could meet again what they gave back: linear time.
+    `block` matches one block with its empty line: id, event type (neither is empty), and data lines joined by
+    `joint`, of which all but the first may begin with the space to remove. Its groups are the block, the id, the
+    type and the data. In a `loose` block the fields come in any order. `rows` and `loose_rows` find all that
+    whole blocks consist of: such a block, or else, as a fifth group, what is odd there. Values are possessive,
+    and every line begins in a way of its own: linear time.
     """
 
     ending: bytes
@@ -35,25 +28,36 @@ class Shape:
     between: str  # from the data of a block that is one data line to that of the next
     late: int  # bytes of an ending after the one that ends the line
     block: re.Pattern[str]
+    loose: re.Pattern[str]
+    rows: re.Pattern[str]
+    loose_rows: re.Pattern[str]
     joint: str
     quiet: re.Pattern[bytes]  # lines that say nothing before their block ends, but for wrong characters
 
 
-def _value(ending: str) -> str:
-    """A character of a value, for patterns: anything but the ending's first character."""
-    return "." if ending == "\n" else f"[^{ending[0]}]"
-
-
 def _shape(ending: str) -> Shape:
-    value = _value(ending) + "*+"
-    block = re.compile(
-        f"(?:id: ?+({value}){ending})?+(?:event: ?+({value}){ending})?+(?:id: ?+({value}){ending})?+"
-        f"data: ?+({value}(?:{ending}data:{value})*+){ending}{ending}"
-    )
+    character = "." if ending == "\n" else f"[^{ending[0]}]"
+    value, some = character + "*+", character + "++"
+    id_, type_ = f"id: ?+({some}){ending}", f"event: ?+({some}){ending}"
+    data = f"data: ?+({value}(?:{ending}data:{value})*+){ending}"
+    block = f"((?:{id_})?+(?:{type_})?+{data}{ending})"
+    # the conditions on the fourth group, which is the data: it is there once, and not never
+    loose = f"((?:{id_}|{type_}|(?(4)(?!)|{data}))+(?(4)|(?!)){ending})"
+    # a comment with the empty line that may be after it, or what there is up to an empty line
+    odd = f":{value}{ending}(?:{ending})?+|(?:{some}{ending})*+{ending}"
     blank = 2 * ending
     quiet = re.compile(f"(?:(?:data|event|id):[^\\r\\n\\0]*+{ending})*".encode())
     return Shape(
-        ending.encode(), blank.encode(), f"{blank}data: ", len(ending) - 1, block, f"{ending}data:", quiet
+        ending.encode(),
+        blank.encode(),
+        f"{blank}data: ",
+        len(ending) - 1,
+        re.compile(block),
+        re.compile(loose),
+        re.compile(f"{block}|({odd})"),
+        re.compile(f"{loose}|({odd})"),
+        f"{ending}data:",
+        quiet,
     )
 
 
@@ -88,19 +92,18 @@ def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Eve
                 data = value.decode()
                 if "\n" not in data and "\r" not in data and "\ufeff" not in data:
                     return Event("message", data, last_event_id, None, start, end)
+                if shape.blank in value:
+                    return None  # more than one block
         text = chunk.decode()
     except UnicodeDecodeError:
         return None
-    found = shape.block.fullmatch(text)
+    found = shape.block.fullmatch(text) or shape.loose.fullmatch(text)
     if found is None or "\0" in text or "\ufeff" in text or ("\r" in text and not is_uniform(text, shape)):
         return None
-    block_id, type_, later_id, data = found.groups()
-    if later_id is not None:
-        block_id = later_id
+    _, block_id, type_, data = found.groups()
     if "\n" in data:
         data = join(data, shape)
-    id_ = last_event_id if block_id is None else block_id
-    return Event(type_ or "message", data, id_, block_id, start, end)
+    return Event(type_ or "message", data, block_id or last_event_id, block_id, start, end)
 
 
 def one_comment(chunk: bytes, shape: Shape, start: int) -> Comment | None:
@@ -152,75 +155,7 @@ def data_events(text: str, blocks: bytes, shape: Shape, start: int, last_event_i
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Blocks that have the same fields in the same order, each once."""
-
-    pattern: re.Pattern[str]
-    order: Callable[[tuple[str, ...]], tuple[str, str, str, str]] | None
-    """Makes of a match's groups the block, the id, the event type and the data; None if they are just these."""
-    has_id: bool
-
-
-@cache  # of 30
-def _layout(names: tuple[str, ...], ending: str) -> Layout:
-    value = _value(ending)
-    absent = [name for name in ("id", "event") if name not in names]
-    groups = ["block", *absent, *names]
-    lines = [f"{name}: ?+({value}*+){ending}" for name in names]
-    # fields that are not there are empty groups; without the ^ a search would begin anew inside of lines:
-    # quadratic time
-    pattern = re.compile(f"^({'()' * len(absent)}{''.join(lines)}{ending})", re.MULTILINE)
-    wanted = ["block", "id", "event", "data"]
-    order = None if groups == wanted else itemgetter(*map(groups.index, wanted))
-    return Layout(pattern, order, "id" in names)
-
-
-def find_layout(text: str, shape: Shape) -> Layout | None:
-    """The layout of the first of whole blocks, if such blocks are taken many at a time."""
-    ending = shape.ending.decode()
-    lines = text[: text.index(2 * ending)].split(ending)
-    names = tuple([line.partition(":")[0] for line in lines])
-    return _layout(names, ending) if names in _LAYOUTS else None
-
-
-def alike_events(
-    text: str, blocks: bytes, shape: Shape, layout: Layout, start: int, last_event_id: str
-) -> list[Event] | None:
-    """The events of whole blocks, if all have this layout; None otherwise.
-
-    As in `data_events`; besides, all lines end as the shape says, and no character is U+0000.
-    """
-    found = layout.pattern.findall(text)
-    rows: Iterable[tuple[str | bytes, str, str, str]] = found
-    if layout.order is not None:
-        rows = map(layout.order, found)
-    at, after, late = start, 0, shape.late
-    if not text.isascii():  # then what is counted are the blocks' bytes
-        rows = [(block, *row[1:]) for block, row in zip(blocks.split(shape.blank), rows, strict=False)]
-        after = len(shape.blank)
-    if layout.has_id:
-        events = [
-            Event(type_ or "message", data, id_, id_, at, (at := at + len(block) + after) - late)
-            for block, id_, type_, data in rows
-        ]
-    else:
-        events = [
-            Event(type_ or "message", data, last_event_id, None, at, (at := at + len(block) + after) - late)
-            for block, _, type_, data in rows
-        ]
-    return events if sum([len(groups[0]) for groups in found]) == len(text) else None
-
-
 def join(data: str, shape: Shape) -> str:
     """The data of a plain event that has more than one data line."""
     first, *others = data.split(shape.joint)
-    return "\n".join([first, *(line[1:] if line.startswith(" ") else line for line in others)])
-
-
-def odd_end(text: str, at: int, shape: Shape) -> int:
-    """Where the block ends that begins at index `at` of whole blocks, or the empty line that stands there."""
-    ending = shape.ending.decode()
-    if text.startswith(ending, at):
-        return at + len(ending)
-    return text.index(2 * ending, at) + 2 * len(ending)
+    return "\n".join([first, *[line.removeprefix(" ") for line in others]])

@@ -229,6 +229,8 @@ def decode(chunks: list[bytes]) -> int:
         (lambda n: b"data: \xff" + b"x" * n + b"\n\n", 64),
         (lambda n: b"data: x\n" * (n // 4) + b"\n", 64),
         (lambda n: b"data: x\n" * n + b"foo\n\n", 2**20),  # what the fast path's pattern gives up on, late
+        (lambda n: b"id: x\n" * n + b"data: x\nid: x\nfoo\n\n", 2**20),
+        (lambda n: b"data: x\n\n: x\n" * (n // 4) + b"\n", 2**20),
         (lambda n: b"data: x\n\n" * n, 64),
         (lambda n: b"data: x\n\n" + b"id: x\n" * n + b"\n", 6),  # lines that could wait, again and again
         (lambda n: b": x\n" * (n // 2), 2**20),
@@ -245,6 +247,8 @@ def decode(chunks: list[bytes]) -> int:
         "not UTF-8",
         "data lines",
         "odd end",
+        "fields with an odd end",
+        "comments between",
         "events",
         "lines that wait",
         "comments",

@@ -212,7 +212,20 @@ def streams_of_one_layout(draw: st.DrawFn) -> bytes:
     ]
     blocks = [list(block) for block in draw(st.lists(st.tuples(*lines), max_size=8))]
     if blocks:
-        odd = [b"", b":hb", b"id: data: x", b"data", b"id", b"\0", b"a\rb", b"a\nb", b"event:", b"x\xff", BOM]
+        odd = [
+            b"",
+            b":hb",
+            b"data: y",
+            b"id: data: x",
+            b"data",
+            b"id",
+            b"\0",
+            b"a\rb",
+            b"a\nb",
+            b"event:",
+            b"x\xff",
+            BOM,
+        ]
         block = blocks[draw(st.integers(0, len(blocks) - 1))]
         at = draw(st.integers(0, len(block) - 1))
         change = draw(st.sampled_from(["none", "insert", "append"]))
@@ -223,7 +236,31 @@ def streams_of_one_layout(draw: st.DrawFn) -> bytes:
     return b"".join(ending.join([*block, b"", b""]) for block in blocks)
 
 
-streams = any_bytes | regular_streams() | streams_of_one_layout()
+@st.composite
+def streams_of_data(draw: st.DrawFn) -> bytes:
+    """Streams whose blocks are one data line, ASCII or not, but for something odd in one of them."""
+    ending = draw(st.sampled_from([b"\n", b"\r\n"]))
+    data = draw(
+        st.lists(st.sampled_from([b"", b"a", b"b c", "é".encode(), "😀".encode()]), min_size=1, max_size=6)
+    )
+    data[draw(st.integers(0, len(data) - 1))] += draw(st.sampled_from([b"", b"", b"\n", b"\r", b"\xff", BOM]))
+    return b"".join(b"data: " + text + 2 * ending for text in data)
+
+
+@st.composite
+def streams_with_heartbeats(draw: st.DrawFn) -> bytes:
+    """Events with comments between them, few of them different: as servers send them that keep a stream open."""
+    ending = draw(st.sampled_from([b"\n", b"\r\n"]))
+    line = st.sampled_from([b":", b": hb", b": hb", b": \xc3\xa9", b": \tx", b":\xff", b":" + BOM, b": a\rb"])
+    comment = st.tuples(line, st.sampled_from([b"", ending, ending])).map(lambda parts: ending.join(parts))
+    data = st.sampled_from([b"data: a", b"data: \xf0\x9f\x98\x80", b"event: b" + ending + b"data: c"])
+    event = data.map(lambda lines: lines + 2 * ending)
+    return b"".join(draw(st.lists(comment | comment | event, max_size=12)))
+
+
+streams = st.one_of(
+    any_bytes, regular_streams(), streams_of_one_layout(), streams_of_data(), streams_with_heartbeats()
+)
 
 
 @st.composite
@@ -262,12 +299,17 @@ def after_a_first_event(*chunks: bytes) -> tuple[bytes, list[bytes]]:
 @example(after_a_first_event("data: é\n\ndata: é\rb\n\n".encode()))
 @example(after_a_first_event(b": ping\n\n", b": pong\n", b":\n\n", b":\r\n\r\n"))
 @example(after_a_first_event(b": a\n: b\n\n"))
+@example(after_a_first_event(b": a\n\n", b": a\n\n", b": a\n", b": a", b"\n\n"))
+@example(after_a_first_event(b"data: b\nid: 1\n\n: c\n: d\n\nevent: e\nid: 2\ndata: f\nid: 3\n\n"))
 @example(after_a_first_event(b": a\rb\n\n"))
 @example(after_a_first_event(b": \xff\n\n", b": " + BOM + b"\n\n"))
 @example(after_a_first_event(b"data: b\n\nid: 1\ndata", b": c\n", b"\ndata: d\n\nevent: x\n", b"data: e\n\n"))
 @example(after_a_first_event(b"data: b\n\nid: 1\n", b"data: c\n\n", b"foo: d", b"e"))
 @example(after_a_first_event(b"id: 1\ndata: b\n\nid: 2\ndata: c\n\n"))
 @example(after_a_first_event(b"data: b\n\nid: 1\ndata: c"))
+@example(after_a_first_event(b"data: b\nid: 1\ndata: c\n\n"))
+@example(after_a_first_event(b"data: b\n\ndata: \xff\n\n"))
+@example(after_a_first_event("data: b\n\ndata: é\n\ndata: \ufeff\n\n".encode()))
 @example(after_a_first_event(b"data: b\n\nid: 1\n" + b"data: " + b"x" * 4080, b"y" * 10, b"z\n\n"))
 @example((b"data: a\r\n\r\ndata: b\r\n\r\n", [b"data: a\r\n\r\ndata: b\r\n", b"\r", b"\n"]))
 @example(after_a_first_event(": {}\n:{}\n".format("é" * 5000, "€" * 5000).encode()))
