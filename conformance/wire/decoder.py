@@ -275,16 +275,14 @@ class Decoder:
         if len(blocks) > self._limit or (self._ending or shape.ending) != shape.ending:
             return False
         try:
-            text = blocks.decode()
+            events = data_events(blocks, shape, self._at, self._interpreter.last_event_id)
+            text = blocks.decode() if events is None else ""
         except UnicodeDecodeError:
             return False
-        if "\ufeff" in text:
-            return False
-        events = data_events(text, blocks, shape, self._at, self._interpreter.last_event_id)
         if events is not None:
             items += events
             self._at += len(blocks)
-        elif "\0" in text or not is_uniform(text, shape):
+        elif "\ufeff" in text or "\0" in text or not is_uniform(text, shape):
             return False
         else:
             self._take_rows(text, shape, items)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from conformance.wire.event import Comment, Event
+from conformance.wire.utf8 import BOM
 
 _D = ord("d")
 
@@ -26,6 +27,7 @@ class Shape:
     ending: bytes
     blank: bytes
     between: str  # from the data of a block that is one data line to that of the next
+    around: int  # bytes of a block that is one data line which are not its data
     late: int  # bytes of an ending after the one that ends the line
     block: re.Pattern[str]
     loose: re.Pattern[str]
@@ -51,6 +53,7 @@ def _shape(ending: str) -> Shape:
         ending.encode(),
         blank.encode(),
         f"{blank}data: ",
+        len(f"{blank}data: "),
         len(ending) - 1,
         re.compile(block),
         re.compile(loose),
@@ -88,7 +91,7 @@ def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Eve
     try:
         if chunk[0] == _D:
             value = chunk.removeprefix(b"data: ").removesuffix(shape.blank)
-            if len(chunk) - len(value) == len("data: ") + len(shape.blank):
+            if len(chunk) - len(value) == shape.around:
                 data = value.decode()
                 if "\n" not in data and "\r" not in data and "\ufeff" not in data:
                     return Event("message", data, last_event_id, None, start, end)
@@ -123,35 +126,41 @@ def one_comment(chunk: bytes, shape: Shape, start: int) -> Comment | None:
     return Comment(text, start, start + len(line) + 1)
 
 
-def data_events(text: str, blocks: bytes, shape: Shape, start: int, last_event_id: str) -> list[Event] | None:
-    """The events of whole blocks, if each is one "data: " line; None otherwise.
+def data_events(blocks: bytes, shape: Shape, start: int, last_event_id: str) -> list[Event] | None:
+    """The events of whole blocks, if each is one "data: " line; None otherwise. Raises UnicodeDecodeError.
 
-    `text` is what `blocks` decodes to, without a byte order mark; `start` is where they begin. Data is found
-    in C, as what is between two "data: ", and checked to be one line.
+    Data is found in C, as what is between two "data: ", and checked to be one line. What is not ASCII is cut as
+    bytes, which are what offsets count, and then decoded.
     """
-    if not text.startswith("data: "):
+    if not blocks.startswith(b"data: "):
         return None
-    parts = text.split(shape.between)
-    parts[0] = parts[0][len("data: ") :]
-    parts[-1] = parts[-1][: -len(shape.blank)]
-    at, around, late = start, len("data: ") + len(shape.blank), shape.late
-    if text.isascii():
-        joined = "".join(parts)  # to look for line endings once, not in each
-        if "\n" in joined or "\r" in joined:
+    inner = blocks[len("data: ") : -len(shape.blank)]
+    at, around, late = start, shape.around, shape.late
+    if inner.isascii():
+        parts = inner.decode().split(shape.between)
+        text = "".join(parts)  # to look for line endings once, not in each
+        if "\n" in text or "\r" in text:
             return None
         return [
             Event("message", data, last_event_id, None, at, (at := at + len(data) + around) - late)
             for data in parts
         ]
-    raw = blocks.split(shape.between.encode())
-    raw[0] = raw[0][len("data: ") :]
-    raw[-1] = raw[-1][: -len(shape.blank)]
+    raw = inner.split(shape.between.encode())
     together = b"".join(raw)
-    if 10 in together or 13 in together:
+    if 10 in together or 13 in together:  # LF, CR
         return None
+    if raw[0].isascii():  # then most are: only those that are not get wide characters
+        if 0xEF in together and BOM in together:  # the first takes no time
+            return None
+        parts = [data.decode() for data in raw]
+    else:  # faster than each alone
+        text = b"\n".join(raw).decode()
+        if "\ufeff" in text:
+            return None
+        parts = text.split("\n")
     return [
         Event("message", data, last_event_id, None, at, (at := at + len(found) + around) - late)
-        for data, found in zip(parts, raw, strict=False)  # as many: cut at the same places
+        for data, found in zip(parts, raw, strict=False)  # as many: none has an LF
     ]
 
 
