@@ -15,11 +15,11 @@ from conformance.wire.plain import (
     CRLF,
     LF,
     Shape,
+    comment_text,
     data_events,
     is_quiet,
     is_uniform,
     join,
-    one_comment,
     one_event,
 )
 from conformance.wire.utf8 import BOM
@@ -66,6 +66,8 @@ class Decoder:
         self._ending: bytes | None = None  # the stream's kind of line ending; b"" once mixing was reported
         self._closed = False
         self._calm: Shape | None = None  # set between blocks: single events may be taken at once
+        self._heartbeat = b""  # the last line that was a chunk of its own and a comment
+        self._beat: str | None = None  # its text; None if it needs the general path
         self._long: LongLine | None = None  # then nothing is pending
 
     @property
@@ -85,17 +87,23 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Item]:
         """Takes the next bytes of the stream and gives the items that they complete."""
-        shape = self._calm
-        if shape is not None and 0 < len(data) <= self._one:
+        shape, size = self._calm, len(data)
+        if shape is not None and 0 < size <= self._one:
+            start = self._at
             if data[0] == _COLON:
-                comment = one_comment(data, shape, self._at)
-                if comment is not None:
-                    self._at += len(data)
-                    return [comment]
+                line = data.removesuffix(shape.blank)
+                if len(line) == size:
+                    line = data.removesuffix(shape.ending)
+                if line != self._heartbeat:  # mostly it says what the one before said
+                    self._heartbeat, self._beat = line, comment_text(line)
+                text = self._beat
+                if text is not None and len(line) < size:
+                    self._at = start + size
+                    return [Comment(text, start, start + len(line) + 1)]
             else:
-                event = one_event(data, shape, self._at, self._interpreter.last_event_id)
+                event = one_event(data, shape, start, self._interpreter.last_event_id)
                 if event is not None:
-                    self._at += len(data)
+                    self._at = start + size
                     self._interpreter.last_event_id = event.last_event_id
                     return [event]
         if self._closed:

@@ -7,7 +7,7 @@ there is a comment between them. Whatever does not look so is left to the genera
 import re
 from dataclasses import dataclass
 
-from conformance.wire.event import Comment, Event
+from conformance.wire.event import Event
 from conformance.wire.utf8 import BOM
 
 _D = ord("d")
@@ -109,13 +109,8 @@ def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Eve
     return Event(type_ or "message", data, block_id or last_event_id, block_id, start, end)
 
 
-def one_comment(chunk: bytes, shape: Shape, start: int) -> Comment | None:
-    """The comment of a chunk that is one comment, as heartbeats are; an empty line may be after it."""
-    line = chunk.removesuffix(shape.blank)
-    if len(line) == len(chunk):
-        line = chunk.removesuffix(shape.ending)
-        if len(line) == len(chunk):
-            return None
+def comment_text(line: bytes) -> str | None:
+    """The text of a comment that is one line without its ending; None if it is not so plain."""
     try:
         text = line[1:].decode()
     except UnicodeDecodeError:
@@ -123,7 +118,7 @@ def one_comment(chunk: bytes, shape: Shape, start: int) -> Comment | None:
     # one call for the three that are looked for: none of them is printable
     if not text.isprintable() and ("\n" in text or "\r" in text or "\ufeff" in text):
         return None
-    return Comment(text, start, start + len(line) + 1)
+    return text
 
 
 def data_events(blocks: bytes, shape: Shape, start: int, last_event_id: str) -> list[Event] | None:
