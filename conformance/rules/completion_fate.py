@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from conformance.dialect import Role
-from conformance.history import Arrival, EventArrival, Exchange, History
+from conformance.history import Arrival, EventArrival, Exchange, History, How
 from conformance.rules.order_content import excerpt, label, told
 from conformance.rules.rule import evidence_at
 from fault_injection.faults import Blackhole, Disconnect, Refuse
@@ -27,6 +27,8 @@ What: TypeAlias = Literal[
 ]
 
 _SEVERING = Disconnect | Blackhole | Refuse
+
+_HUNG_UP: frozenset[How] = frozenset({"complete", "truncated", "reset", "protocol"})
 
 _ENDINGS: dict[str, str] = {
     "complete": "the end of the response",
@@ -52,7 +54,8 @@ def fate(history: History, stream: Exchange) -> Fate:
         return Fate("completed" if completed else "cut", "was cut by the link or with the server")
     if stream.head is None:
         detail = stream.ended.detail if stream.ended else "the record stops"
-        return Fate("unanswered" if stream.how == "timeout" else "unknown", f"got no response: {detail}")
+        left_alone = stream.how == "timeout" or hung_up(history, stream)
+        return Fate("unanswered" if left_alone else "unknown", f"got no response: {detail}")
     if not stream.is_event_stream:
         return Fate("no-stream", f"was answered with {answer_of(stream)}")
     if stream.completed is not None:
@@ -128,6 +131,13 @@ def severed(history: History, stream: Exchange) -> bool:
         return True
     killed = history.marked("server killed")
     return any(stream.requested.time < mark.time <= end_of(stream) for mark in killed)
+
+
+def hung_up(history: History, stream: Exchange) -> bool:
+    """Whether the server took the request and ended the connection without a response: also none that a link still
+    held when the connection was reset."""
+    unanswered = stream.head is None and not stream.relayed
+    return unanswered and stream.how in _HUNG_UP and not severed(history, stream)
 
 
 def held_back(history: History, stream: Exchange) -> int:

@@ -4,6 +4,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from conformance.history import Exchange, History
+from conformance.rules.completion_fate import end_of, ending, hung_up
 from conformance.rules.http_seen import (
     HEADS,
     answered,
@@ -17,7 +18,7 @@ from conformance.rules.http_seen import (
     status_of,
     was_over,
 )
-from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
+from conformance.rules.rule import Judgement, broken, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
 from conformance.rules.streams import is_shared
 from reports.results import Finding, Level
@@ -35,6 +36,9 @@ from reports.results import Finding, Level
 )
 def status(history: History) -> Judgement:
     heads = answered(history)
+    unanswered = [_unanswered(stream) for stream in history.streams if hung_up(history, stream)]
+    if unanswered:
+        return broken(unanswered)
     if not heads:
         return no_answer(history)
     judged = [stream for stream in heads if not _may_be_refused(history, stream)]
@@ -60,6 +64,14 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
     if status_of(stream) in {404, 410} and was_over(history, stream) and not kept:
         return True
     return is_joined(history, stream) and not is_shared(history)
+
+
+def _unanswered(stream: Exchange) -> Finding:
+    detail = stream.ended.detail if stream.ended else ""
+    return Finding(
+        f"{stream.name} asked for the stream and got no response: {detail or stream.how}",
+        (evidence_at(end_of(stream), stream.name, expected="200", actual=ending(stream)),),
+    )
 
 
 def _refused(stream: Exchange) -> Finding:

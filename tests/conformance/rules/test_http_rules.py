@@ -121,10 +121,25 @@ def test_another_stream_of_the_target_is_not_the_same_stream() -> None:
 
 
 def test_a_subscriber_that_was_cut_before_the_head_does_not_count() -> None:
-    gone = stream(status=0, name="gone", how="reset")
-    assert (
-        verdict("http.status", gone, head(name="a", at=1.0), scenario="disconnect-before-head") == "conforms"
-    )
+    by_itself = stream(status=0, name="gone", how="dropped")
+    by_the_link = stream(status=0, name="gone", how="reset", fired=[(0.1, Disconnect(AtBytes(0)))])
+    in_the_link = stream(status=0, name="gone", how="reset", relayed=[(0.1, "data: 1\n\n")])
+    for gone in (by_itself, by_the_link, in_the_link):
+        found = verdict("http.status", gone, head(name="a", at=1.0), scenario="disconnect-before-head")
+        assert found == "conforms"
+
+
+@pytest.mark.parametrize("how", ["complete", "truncated", "reset", "protocol"])
+def test_who_is_hung_up_on_without_a_response_has_none(how: How) -> None:
+    gone = stream(status=0, name="late", at=1.0, how=how, detail="the connection was reset")
+    judgement = judge_by(made_up(head(), gone), RULE["http.status"])
+    assert judgement.verdict == "broken"
+    assert judgement.reason == "late asked for the stream and got no response: the connection was reset"
+
+
+@pytest.mark.parametrize("how", ["refused", "unreachable", "tls"])
+def test_who_was_not_let_in_was_not_hung_up_on(how: How) -> None:
+    assert verdict("http.status", head(), stream(status=0, name="late", at=1.0, how=how)) == "conforms"
 
 
 # content-type and charset
