@@ -226,8 +226,10 @@ class Exchange:
 
 
 def _was_disconnect(error: BaseException) -> bool:
-    """It is what `send` raised, or a framework's own exception in its place (Starlette's `ClientDisconnect`)."""
+    """It is what `send` raised, or a framework's own word for what `receive` told: Starlette's `ClientDisconnect`."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ClientDisconnected):
+    while cause is not None:
+        if isinstance(cause, ClientDisconnected) or type(cause).__name__ == "ClientDisconnect":
+            return True
         cause = cause.__cause__ or cause.__context__
-    return cause is not None
+    return False

@@ -91,9 +91,10 @@ async def test_what_a_library_keeps_has_its_name() -> None:
 
 
 @in_virtual_time
-async def test_a_body_that_is_not_closed_is_said_to_be_starlettes() -> None:
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # Starlette leaves it to the collector
+async def test_a_body_that_only_the_collector_closes_is_not_left() -> None:
     """Cancelled while a part is being sent, Starlette 1.10 drops the body's generator without closing it, and only
-    the garbage collector ends it: so it does on plain asyncio, too."""
+    the garbage collector ends it: so it does on plain asyncio, too. No application can help that."""
     network = VirtualNetwork()
     moments = Plan(choices={"0.send.1.before": Choice(delay=5.0)})
     gc.disable()
@@ -102,10 +103,7 @@ async def test_a_body_that_is_not_closed_is_said_to_be_starlettes() -> None:
             await get(network, subject, stay=1)
     finally:
         gc.enable()
-    (left,) = subject.left_behind()
-    assert (left.kind, left.owner) == ("generator", "starlette")
-    assert left.created_at.endswith("in body")
-    assert "stream_response" in left.detail
+    assert subject.left_behind() == ()
 
 
 def streaming() -> Starlette:

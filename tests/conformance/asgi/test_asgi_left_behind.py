@@ -156,6 +156,19 @@ def test_a_generator(flavour: FlavourName) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")  # of trio
+@FLAVOURS
+def test_a_generator_that_only_a_cycle_holds_is_nothing(flavour: FlavourName) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        cycle: list[object] = [numbers()]
+        cycle.append(cycle)
+        await anext(cycle[0])  # type: ignore[call-overload]
+        await answer(send)
+
+    assert left_by(app, options=Options(flavour=flavour)) == ()
+
+
 def test_generators_that_ended_are_nothing() -> None:
     async def few() -> AsyncIterator[int]:
         yield 1
