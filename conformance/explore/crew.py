@@ -3,12 +3,14 @@
 What is found is what `search` finds: of the batches that find something it is the first one by its number that counts.
 """
 
+import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -182,7 +184,8 @@ def _crew(size: int, opened: Opened, database: Path | None) -> Iterator[list[_Wo
             ours, theirs = _SPAWN.Pipe()
             with closing(theirs):  # so that its end is seen here when the worker ends
                 process = _SPAWN.Process(target=_work, args=(theirs, opened, database), daemon=True)
-                process.start()
+                with _deaf_to_ctrl_c():
+                    process.start()
             crew.append(_Worker(process, ours))
         yield crew
     finally:
@@ -192,7 +195,7 @@ def _crew(size: int, opened: Opened, database: Path | None) -> Iterator[list[_Wo
 
 def _work(pipe: "connection.Connection", opened: Opened, database: Path | None) -> None:
     """A worker's process: try the batches that come, until it is ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for who started this, and ends this
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
 
     def told(tried: int, found: bool) -> None:
         pipe.send(_Progress(tried, found))
@@ -219,6 +222,27 @@ def _tried(exploration: Exploration, batch: Batch, database: Path | None, told: 
         return done
     kept = tuple((key, value) for key, values in aside.data.items() for value in sorted(values))
     return replace(done, schedule=searched.found.schedule, digest=digest(searched.found), kept=kept)
+
+
+def _end_with_parent() -> None:
+    """Whatever the application is doing: nobody is there any more whom it could be told."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started meanwhile ignores Ctrl-C from its first moment on: it is for who started it, and ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _portable(error: Exception) -> Exception:

@@ -133,6 +133,15 @@ def test_ctrl_c_ends_all_processes_that_explore(start: Start) -> None:
     until(lambda: gone(children))
 
 
+def test_whoever_explores_ends_with_who_started_it(start: Start) -> None:
+    process = start("explore", "--schedules", "1000000", "--jobs", "2")
+    until(lambda: len(family(process)) == 3)
+    children = family(process)
+    process.kill()
+    process.communicate(timeout=_PATIENCE)
+    until(lambda: gone(children))
+
+
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(
     start: Start, config: Callable[[bool], str], tmp_path: Path
 ) -> None:
