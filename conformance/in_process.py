@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 _VIRTUAL_PORT = 8000  # on a network of its own every port is free
 _EPOCH = EPOCH + 0.123456  # else the wall clock shows round times, which look as if they were told to a tenth
-_ANEW = " (it is imported anew for each scenario: what cannot be imported twice needs a factory, module:make_app())"
+ANEW = " (it is imported anew for each scenario: what cannot be imported twice needs a factory, module:make_app())"
 _TAKEN = re.compile(r"Integrity|UNIQUE|[Dd]uplicate|already exists")  # how stores say that they have this id
 
 
@@ -117,7 +117,7 @@ async def _opened(app: InProcess, network: Network, address: Address) -> AsyncIt
         ) as subject:
             yield subject
     except (AppNotFound, StartupError) as error:
-        hint = "" if app.name.endswith("()") else _ANEW
+        hint = "" if app.name.endswith("()") else ANEW
         raise Unreached(f"{app.name}: {error}{hint}") from error
 
 

@@ -22,6 +22,7 @@ from conformance.explore import (
     play_schedule,
     save_replay,
     search,
+    undriven,
     words,
 )
 from conformance.words import explain
@@ -71,10 +72,8 @@ class Explore:
         if self._replay is not None:
             self._play_again(load_replay(self._replay), exploration)
             return
-        concluded = play_schedule(exploration(seed), Schedule()).history.concluded
-        assert concluded is not None
-        if concluded.outcome != "done":
-            raise AssertionError(f"the application cannot be driven: {concluded.reason}")
+        if reason := undriven(play_schedule(exploration(seed), Schedule())):
+            raise AssertionError(reason)
         found = search(exploration(seed), most=schedules, database=self._folder / "examples").found
         if found is not None:
             raise AssertionError("\n".join((*_told(found), "", f"again: {self._kept(found, seed)}")))

@@ -43,8 +43,12 @@ class Failure(Exception):
     """Ends the command with a sentence and an exit code."""
 
     def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+        super().__init__(message, code)  # both, so that it can go to another process
+        self.message = message
         self.code = code
+
+    def __str__(self) -> str:
+        return self.message
 
     @property
     def shown(self) -> str:

@@ -14,9 +14,10 @@ import msgspec
 import trio
 import typer
 
-from conformance.asgi import Moments, Options, StartupError
+from conformance.asgi import AppNotFound, Moments, Options, StartupError
 from conformance.asgi.flavours import FlavourName
 from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
+from conformance.cli.ended import saying_who_ended_it
 from conformance.cli.files import HISTORIES, prepare, write
 from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
 from conformance.cli.summary import print_summary
@@ -41,13 +42,14 @@ from conformance.explore import (
     save_replay,
     search,
     search_side_by_side,
+    undriven,
     words,
 )
 from conformance.explore.subjects import Running
 from conformance.figures import figures
+from conformance.in_process import ANEW
 from conformance.outcome import Examined, put_together
 from conformance.picture import picture
-from conformance.rules.resource import ERROR
 from conformance.specimens.specimen import reference_config
 from conformance.testing_explore import OF_A_TEST
 from fault_injection.network import Network
@@ -132,7 +134,8 @@ def explore_command(
     try:
         with _watched(named) as exploration, err.status("exploring") as status:
             plain = play_schedule(exploration, Schedule())
-            _check_driven(plain)
+            if reason := undriven(plain):
+                raise Failure(reason, CONFUSED)
 
             def told(tried: int, found: bool) -> None:
                 what = "broken; shrinking" if found else "exploring"
@@ -146,14 +149,15 @@ def explore_command(
                 )
             else:
                 searched = search(exploration, most=schedules, database=examples, told=told)
-    except StartupError as error:
-        raise Failure(str(error), CONFUSED) from error
+    except (AppNotFound, StartupError) as error:
+        raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
     except WorkerEnded as error:
         if error.code == CONFUSED:  # it has said why
             raise typer.Exit(CONFUSED) from error
-        raise Failure(
-            f"{error}: if the system ended it for want of memory, try fewer with --jobs", CONFUSED
-        ) from error
+        memory = (
+            ": if the system ended it for want of memory, try fewer with --jobs" if error.code == -9 else ""
+        )
+        raise Failure(f"{error}{memory}", CONFUSED) from error
     except NotRepeatable as error:
         raise Failure(f"{error}; what it takes from them cannot be replayed", CONFUSED) from error
     played = searched.found or plain
@@ -212,8 +216,8 @@ def replay_command(
         with _watched(named) as exploration:
             played = play_schedule(exploration, replay.schedule)
             check_repeatable(exploration, played)
-    except StartupError as error:
-        raise Failure(str(error), CONFUSED) from error
+    except (AppNotFound, StartupError) as error:
+        raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
     except NotRepeatable as error:
         raise Failure(str(error), CONFUSED) from error
     files = _report(folder, named, played, "; ".join(words(replay.schedule)), time.time() - started)
@@ -228,6 +232,10 @@ def replay_command(
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
+
+
+def _anew(named: _Named) -> str:
+    return "" if named.subject.endswith("()") else ANEW
 
 
 def _workers(jobs: int) -> int:
@@ -249,7 +257,7 @@ def _opened(
 def _watched(named: _Named) -> Iterator[Exploration]:
     """The exploration, watched in real time for an application that hangs."""
     explored = named.exploration
-    with watchdog(named.subject) as turns:
+    with saying_who_ended_it(named.subject), watchdog(named.subject) as turns:
 
         def subject(network: Network, moments: Moments) -> AbstractAsyncContextManager[Running]:
             trio.lowlevel.add_instrument(turns)
@@ -296,22 +304,6 @@ def _named(
     given = {"--app-dir": app_dir, "--app-loop": app_loop}
     options = tuple(word for name, value in given.items() if value for word in (name, str(value)))
     return _Named(exploration, app, loaded.source, options)
-
-
-def _check_driven(plain: Played) -> None:
-    for mark in plain.history.marked(ERROR):
-        if "--app-loop" in mark.detail:
-            raise Failure(f"the application needs another event loop: {mark.detail}", CONFUSED)
-    concluded = plain.history.concluded
-    if concluded is None or concluded.outcome != "done":
-        reason = concluded.reason if concluded is not None else "the record stops"
-        raise Failure(f"the application cannot be driven even without any disturbance: {reason}", CONFUSED)
-    if not any(stream.is_event_stream for stream in plain.history.streams):
-        answers = {stream.head.status if stream.head else "nothing" for stream in plain.history.streams}
-        raise Failure(
-            f"no event stream at {plain.history.began.target}: it answered with {', '.join(map(str, answers))}",
-            CONFUSED,
-        )
 
 
 def _account(searched: Searched, seed: int) -> str:

@@ -22,6 +22,7 @@ from conformance.cli.common import (
     out,
     read_config,
 )
+from conformance.cli.ended import saying_who_ended_it
 from conformance.cli.files import prepare, write
 from conformance.cli.in_process import (
     AppDirOption,
@@ -202,10 +203,16 @@ def _served(
 
 
 def _performed(job: Job) -> Run:
-    """The run of this job; one in virtual time is watched, in real time, for an application that hangs or sleeps."""
-    if job.app is None or job.app.real_time:
+    """The run of this job."""
+    if job.app is None:
         return perform(job, _interruptibly)
-    with watchdog(job.app.name) as turns, sleeping() as slept:
+    with saying_who_ended_it(job.app.name):
+        return perform(job, _interruptibly) if job.app.real_time else _watched(job, job.app.name)
+
+
+def _watched(job: Job, name: str) -> Run:
+    """One in virtual time is watched, in real time, for an application that hangs or sleeps."""
+    with watchdog(name) as turns, sleeping() as slept:
 
         async def watched(job: Job) -> Run:
             trio.lowlevel.add_instrument(turns)

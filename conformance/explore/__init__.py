@@ -7,7 +7,7 @@ subscribers, link and application; `draw.py` draws one, `play.py` plays it, `sea
 
 from conformance.explore.crew import WorkerEnded, search_side_by_side
 from conformance.explore.fresh import fresh_app
-from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule
+from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule, undriven
 from conformance.explore.rules import EXPLORED
 from conformance.explore.schedule import (
     Break,
@@ -56,5 +56,6 @@ __all__ = [
     "save_replay",
     "search",
     "search_side_by_side",
+    "undriven",
     "words",
 ]

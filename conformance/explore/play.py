@@ -17,6 +17,7 @@ from conformance.explore.visits import scenario
 from conformance.history import Concluded, History, history
 from conformance.judging import held, judge, on_assumed_terms
 from conformance.rules import Rule
+from conformance.rules.resource import ERROR
 from fault_injection.virtual import VirtualNetwork
 from reports.results import Case, Verdict
 
@@ -73,6 +74,28 @@ def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
     (settled,) = on_assumed_terms({"": recorded}).values()
     cases = judge(settled, exploration.rules, anywhere=True)
     return Played(schedule, recorded, tuple(cases))
+
+
+def undriven(plain: Played) -> str:
+    """Why nothing can be explored, by the schedule in which nothing was chosen; "" where there is nothing in the way.
+
+    What gives no event stream breaks no rule of one, in no schedule: that must not pass.
+    """
+    errors = [mark.detail for mark in plain.history.marked(ERROR)]
+    for error in errors:
+        if "--app-loop" in error:
+            return f"the application needs another event loop: {error}"
+    concluded = plain.history.concluded
+    if concluded is None or concluded.outcome != "done":
+        reason = concluded.reason if concluded is not None else "the record stops"
+        return f"the application cannot be driven even without any disturbance: {reason}"
+    streams = plain.history.streams
+    if any(stream.is_event_stream for stream in streams):
+        return ""
+    answers = dict.fromkeys(str(stream.head.status) if stream.head else "nothing" for stream in streams)
+    where = streams[0].requested.url if streams else plain.history.began.target
+    raised = f"; in the application: {errors[0]}" if errors else ""
+    return f"no event stream at {where}: it answered with {', '.join(answers)}{raised}"
 
 
 def history_bytes(played: Played) -> bytes:

@@ -55,6 +55,26 @@ def test_what_a_test_found_is_played_again_by_that_test(pytester: pytest.Pyteste
     assert "pytest test_mine.py::test_of_mine --sse-replay" in by_command.stderr.str()
 
 
+def test_an_application_without_an_event_stream_does_not_pass(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_mine="""
+        def page():
+            async def app(scope, receive, send):
+                assert scope["type"] == "http"
+                headers = [(b"content-type", b"application/json")]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": "http.response.body", "body": b'{"job": "1", "id": "1", "state": "completed"}'})
+            return app
+
+        def test_page(sse_explore):
+            sse_explore(page, "sse-conformance.toml", schedules=5)
+        """
+    )
+    result = pytester.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(failed=1)
+    assert "no event stream at http://" in result.stdout.str()
+
+
 def kept(pytester: pytest.Pytester, subject: str) -> str:
     """A file as it would have been kept, of the schedule that breaks it."""
     leaves = Leave("a", "before-head")

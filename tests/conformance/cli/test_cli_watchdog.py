@@ -51,6 +51,18 @@ async def streams(scope, receive, send):
 async def hangs_in_workers(scope, receive, send):
     await (hangs if multiprocessing.parent_process() else streams)(scope, receive, send)
 
+async def leaves(scope, receive, send):
+    await asyncio.gather(asyncio.create_task(exits()))
+
+async def exits():
+    raise SystemExit(0)  # LEAVES
+
+async def is_interrupted(scope, receive, send):
+    await asyncio.gather(asyncio.create_task(stops()))
+
+async def stops():
+    raise KeyboardInterrupt
+
 class Retry:
     pause = time.sleep
 
@@ -117,6 +129,22 @@ def test_one_that_hangs_in_a_process_that_explores_ends_them_all(tmp_path: Path)
     said = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert 1 <= len(said) <= 2, ended.stderr  # both may hang at once
     assert "stuck:hangs_in_workers has held up its event loop for 1 s" in said[0]
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", [("run", "-s", "subscribe"), ("explore",), ("explore", "-j", "2")])
+def test_one_that_ends_the_process_is_said_to(tmp_path: Path, command: tuple[str, ...]) -> None:
+    ended = called(tmp_path, "leaves", *command)
+    assert ended.returncode == 3, ended
+    place = f"stuck.py:{line('# LEAVES')} in exits"
+    assert f"stuck:leaves called sys.exit(0) at {place}: nothing was judged" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", [("run", "-s", "subscribe"), ("explore",)])
+def test_a_ctrl_c_that_lands_in_it_is_a_ctrl_c(tmp_path: Path, command: tuple[str, ...]) -> None:
+    ended = called(tmp_path, "is_interrupted", *command)
+    assert ended.returncode == 130, ended
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
