@@ -108,6 +108,7 @@ class Stage:
     secrets: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
+    _hung: list[str] = field(default_factory=list)  # why the probe is not asked again
 
     def mark(self, what: str, detail: str = "") -> None:
         """Write down something that the scenario did."""
@@ -225,10 +226,16 @@ class Stage:
         names: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most.
-        `names` stand in for the captured ones."""
+        `names` stand in for the captured ones. Each has a connection of its own and says so: a server may keep tasks
+        for one that it could be asked on again, and they would show in its gauges."""
         names = self.names if names is None else names
         request = self._request(
-            method, path, headers=headers or {}, json_body=json_body, body=body, names=names
+            method,
+            path,
+            headers=_merged({"Connection": "close"}, headers or {}),
+            json_body=json_body,
+            body=body,
+            names=names,
         )
         exchange = self._name(purpose)
         self._requested(exchange, purpose, request, "", names)
@@ -290,8 +297,7 @@ class Stage:
         readings = read_process(pid) if pid is not None else ()
         probe = self.config.target.probe
         if probe is not None:
-            answer = await self.ask("probe", "GET", probe.path, headers=probe.headers)
-            readings += _gauges(answer, probe)
+            readings += await self._probed(probe)
         for each in readings:
             self.recorder.record(
                 Gauge(
@@ -304,6 +310,17 @@ class Stage:
                 )
             )
         return {each.name: each.value for each in readings}
+
+    async def _probed(self, probe: Probe) -> tuple[Reading, ...]:
+        """What the probe says. Where it has hung once in this scenario it is asked no more: each question that is
+        never answered would leave a connection behind, for which the server's streams would be blamed."""
+        if self._hung:
+            return tuple(Reading(name, None, self._hung[0]) for name in probe.gauges)
+        answer = await self.ask("probe", "GET", probe.path, headers=probe.headers)
+        readings = _gauges(answer, probe)
+        if answer.how == "timeout":
+            self._hung.extend(reading.detail for reading in readings[:1])
+        return readings
 
     @property
     def server_pid(self) -> int | None:
