@@ -1,5 +1,7 @@
 """One subscriber does not read: the others must not notice, and what it does not read must not pile up."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 from conformance.history import Exchange, History
@@ -13,10 +15,9 @@ _MEMORY = "process.memory"
 _BETWEEN = 4_000_000  # bytes that the buffers of the two systems may take, so that no server notices
 _BETWEEN_VIRTUAL = 64 * 1024
 _ALLOCATOR = 2 * 2**20  # bytes by which two equal pieces of work may differ
-_COLLECTOR = (
-    6 * 2**20
-)  # bytes by which two pieces of work may differ from two others where garbage is collected: V8's
 _KEPT = 0.5  # of what was not read: more than that is kept for the one who does not
+_COMPANION = "companion"  # reads beside the control
+_CONTROLS = ("control", "control-again")  # one in each round in which both read
 
 
 @rule(
@@ -38,28 +39,35 @@ def stalled_reader(history: History) -> Judgement:
     control, stalled, reader = (_stream(history, name) for name in ("control", "stalled", "reader"))
     if control is None or stalled is None or reader is None or not history.marked("stalled"):
         return inconclusive("nobody stalled: a stream was not answered")
+    usual = fate(history, control)
+    if control.head is None:
+        return inconclusive(f"beside one who reads, too, the subscriber {usual.said}")
     if not control.is_event_stream or not stalled.is_event_stream:
         return nothing_to_read(history)
-    usual = fate(history, control)
     if usual.what != "completed" and "dialect.completion" in history.terms.declared:
-        return inconclusive(f"alone, too, the subscriber {usual.said}")
-    findings = [*_held_up(history, control, reader), *_hoarded(history, stalled, reader)]
+        return inconclusive(f"beside one who reads, too, the subscriber {usual.said}")
+    grown = _grown(history, stalled, reader)
+    findings = [
+        *_held_up(history, control, reader),
+        *(() if grown is None else _hoarded(grown, stalled)),
+    ]
     if findings:
         return settle(findings, 0, "")
-    if _was_given_back(history):
-        return inconclusive(
-            "the server gave memory back while one read alone, so what it took beside one who does not read cannot be "
-            "compared"
-        )
+    if grown is not None and grown.shows_nothing:
+        return inconclusive(grown.shows_nothing)
     between = _BETWEEN_VIRTUAL if history.began.clock == "virtual" else _BETWEEN
     unread = _size(reader) - _size(stalled)
+    if unread < 0:
+        return inconclusive(
+            f"{reader.name}, who read, got less ({_size(reader)} bytes) than {stalled.name}, who did not "
+            f"({_size(stalled)} bytes): {reader.name} {fate(history, reader).said}"
+        )
     if unread <= between:
         return inconclusive(
             f"the work told {unread} bytes that were not read, which may all lie in the buffers between: "
             "needs target.variants.flood (or echo), with {payload} in what each event tells"
         )
-    looked = any(gauge.name == _MEMORY and gauge.value is not None for gauge in history.gauges)
-    also = "" if looked else " (the server's memory is not known here)"
+    also = "" if grown is not None else " (the server's memory is not known here)"
     return settle((), len(reader.events), f"events of a subscriber beside one who did not read{also}")
 
 
@@ -76,7 +84,7 @@ def _held_up(history: History, control: Exchange, reader: Exchange) -> list[Find
     if "dialect.completion" in history.terms.declared:
         outcome = fate(history, reader)
         if outcome.what in {"ended", "broken-off", "silent", "unanswered"}:
-            said = f"beside one who does not read, {reader.name} {outcome.said}; alone it got the completion"
+            said = f"beside one who does not read, {reader.name} {outcome.said}; beside one who reads, control got it"
             return [Finding(said, (evidence_of(reader, "the completion"),))]
     usual, _ = _longest_gap(control)
     gap, at = _longest_gap(reader)
@@ -88,8 +96,8 @@ def _held_up(history: History, control: Exchange, reader: Exchange) -> list[Find
     )
     return [
         Finding(
-            f"beside one who does not read, nothing came to {reader.name} for {gap:.3f} s; alone, the longest gap was "
-            f"{usual:.3f} s",
+            f"beside one who does not read, nothing came to {reader.name} for {gap:.3f} s; beside one who reads, the "
+            f"longest gap was {usual:.3f} s",
             (evidence,),
         )
     ]
@@ -101,41 +109,77 @@ def _longest_gap(stream: Exchange) -> tuple[float, float]:
     return max(((later - earlier, later) for earlier, later in pairwise(times)), default=(0.0, 0.0))
 
 
-def _was_given_back(history: History) -> bool:
-    """Whether the server's memory shrank during the comparison: a collector ran, and what it found was older."""
-    at = {
-        gauge.cycles: gauge.value
+@dataclass(frozen=True)
+class _Grown:
+    """What the server's memory took (bytes) in each round: `both` read, or one did not (`beside`). `told` and `unread`:
+    what a round told, and what of it the server may have kept; `seen`: when the last round was looked at."""
+
+    both: tuple[float, ...]
+    beside: tuple[float, ...]
+    told: int
+    unread: int
+    seen: float
+
+    @property
+    def shows_nothing(self) -> str:
+        """Why the rounds cannot be compared, if they cannot."""
+        if min(self.both) < -_ALLOCATOR:  # a collector ran, and what it found was older
+            return "the server gave memory back while both read, so what it took then cannot be compared"
+        if self.more > self._bound(len(self.beside)) and not self.is_hoarded:
+            return (
+                f"the server's memory grew by {self.more / 1e6:.2f} MB more beside one who does not read, but not by "
+                f"more each time: {_amounts(self.beside)}; while both read, {_amounts(self.both)}"
+            )
+        return ""
+
+    @property
+    def is_hoarded(self) -> bool:
+        """Whether each round took more than any in which both read: a heap grows in steps, what is kept is kept each
+        time."""
+        return min(self.beside) > max(self.both) + self._bound(1)
+
+    @property
+    def more(self) -> float:
+        return sum(self.beside) - sum(max(0.0, each) for each in self.both)
+
+    def _bound(self, rounds: int) -> float:
+        return max(_ALLOCATOR, rounds * _KEPT * self.unread)
+
+
+def _amounts(values: Iterable[float]) -> str:
+    return " and ".join(f"{value / 1e6:.2f} MB" for value in values)
+
+
+def _grown(history: History, stalled: Exchange, reader: Exchange) -> _Grown | None:
+    """None where the memory is not known, or cannot show what is kept: the buffers between may have it all."""
+    unread = _size(reader) - _size(stalled) - _BETWEEN
+    looks = [
+        gauge
         for gauge in history.gauges
         if gauge.name == _MEMORY and gauge.value is not None and gauge.phase in {"before", "during"}
-    }
-    return 0 in at and 1 in at and at[1] - at[0] < -_ALLOCATOR
+    ]
+    grown = [(later.value or 0.0) - (earlier.value or 0.0) for earlier, later in pairwise(looks)]
+    rounds = sum(name in history.subscribers for name in _CONTROLS)
+    if unread <= 0 or len(grown) != 2 * rounds or _stream(history, _COMPANION) is None:
+        return None
+    both, beside = tuple(grown[:rounds]), tuple(grown[rounds:])
+    return _Grown(both, beside, _size(reader), unread, looks[-1].time)
 
 
-def _hoarded(history: History, stalled: Exchange, reader: Exchange) -> list[Finding]:
-    """How much more memory the server took than for the same work without one who does not read."""
-    values = [gauge for gauge in history.gauges if gauge.name == _MEMORY and gauge.value is not None]
-    at = {gauge.cycles: gauge for gauge in values if gauge.phase in {"before", "during"}}
-    if not {0, 1, 2} <= at.keys() or _was_given_back(history):
-        return []
-    before, alone, beside = (at[index].value or 0.0 for index in (0, 1, 2))
-    rounds = 1
-    if 3 in at:  # told twice: what is hoarded is there twice, what a collector has not looked for yet is not
-        beside, rounds = at[3].value or 0.0, 2
-    grown = beside - alone
-    more = grown - rounds * max(0.0, alone - before)
-    unread = rounds * (_size(reader) - _size(stalled) - _BETWEEN)
-    if unread <= 0 or more <= max(_ALLOCATOR if rounds == 1 else _COLLECTOR, _KEPT * unread):
+def _hoarded(grown: _Grown, stalled: Exchange) -> list[Finding]:
+    """How much more memory the server took than for the same work while both read."""
+    if grown.shows_nothing or not grown.is_hoarded:
         return []
     evidence = evidence_at(
-        at[rounds + 1].time,
+        grown.seen,
         stalled.name,
-        expected=f"about {rounds * max(0.0, alone - before) / 1e6:.2f} MB more, as for one who reads",
-        actual=f"{grown / 1e6:.2f} MB more",
+        expected=f"about {_amounts(grown.both)} more, as for two who read",
+        actual=f"{_amounts(grown.beside)} more",
     )
     return [
         Finding(
-            f"the server's memory grew by {more / 1e6:.2f} MB more than without one who does not read; "
-            f"{_size(reader) / 1e6:.2f} MB were told, of which {_size(stalled) / 1e6:.2f} MB were read",
+            f"the server's memory grew by {grown.more / 1e6:.2f} MB more than while both read; each time "
+            f"{grown.told / 1e6:.2f} MB were told, of which {_size(stalled) / 1e6:.2f} MB were read",
             (evidence,),
         )
     ]

@@ -195,7 +195,7 @@ def _is_back(
 @scenario(
     "stalled-reader",
     summary="Of two subscribers one stops reading while the work tells much; the other must not notice, and the server "
-    "must not keep for ever what is not read. Before, one reads alone, for comparison.",
+    "must not keep for ever what is not read. Before, both read, for comparison.",
     needs=("expect.shared",),
     exclusive=True,
 )
@@ -205,26 +205,35 @@ async def stalled_reader(stage: Stage) -> None:
         raise Skipped(
             "needs target.variants.flood (or echo) in the configuration, with {payload} in what each event tells"
         )
-    size = _FLOOD if stage.scales is not None else _TRICKLE
+    told = {PAYLOAD: "x" * (_FLOOD if stage.scales is not None else _TRICKLE)}
     weighed = stage.server_pid is not None
     if weighed:  # what a first flood takes, or gets a collector to give back, says nothing
-        await stage.start(variant, **{PAYLOAD: "x" * size})
+        await stage.start(variant, **told)
         async with stage.subscribe("warm-up") as first:
             await first.finished()
         variant = None  # it is the stage's by now
+    rounds = ("", "-again") if weighed else ("",)
     await stage.sample("before")
-    await stage.start(variant, **{PAYLOAD: "x" * size})
-    async with stage.subscribe("control") as control:
-        await control.finished()
-    await stage.sample("during", cycles=1)
+    for cycles, again in enumerate(rounds, 1):
+        await stage.start(variant, **told)
+        variant = None
+        async with stage.subscribe(f"companion{again}") as companion:
+            await companion.head()
+            await _read(stage, f"control{again}", cycles)
+            await companion.finished()
     async with AsyncExitStack() as stack:
-        for cycles, again in ((2, ""), (3, "-again")) if weighed else ((2, ""),):
-            await stage.start(None, **{PAYLOAD: "x" * size})
+        for cycles, again in enumerate(rounds, 1 + len(rounds)):
+            await stage.start(None, **told)
             stalled = await stack.enter_async_context(stage.subscribe(f"stalled{again}"))
             if not await stalled.head():
                 return
             stalled.stall()
-            async with stage.subscribe(f"reader{again}") as reader:
-                await reader.finished()
-                await stage.sample("during", cycles=cycles)
+            await _read(stage, f"reader{again}", cycles)
     await stage.sample("after", cycles=cycles)
+
+
+async def _read(stage: Stage, name: str, cycles: int) -> None:
+    """Read the stream to its end, and look at the server then."""
+    async with stage.subscribe(name) as reader:
+        await reader.finished()
+        await stage.sample("during", cycles=cycles)

@@ -146,6 +146,7 @@ async def test_a_reader_stalls_and_another_one_reads(autojump_clock: object) -> 
     )
     assert control == reader > 200_000
     assert stalled < 10_000
+    assert "companion" in history.subscribers
     assert [mark.exchange for mark in history.marked("stalled")] == ["stalled"]
 
 
