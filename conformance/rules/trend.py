@@ -7,7 +7,7 @@ by a garbage collection or a connection that is just being closed, move neither.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, sqrt
+from math import ceil, floor, inf, sqrt
 from statistics import median
 from typing import Literal
 
@@ -26,16 +26,24 @@ _LATE = 0.4  # of the slope: by how much it must still grow at the end
 class Scale:
     """What is much and what is little for a gauge; all in its unit.
 
-    `sought`: growth with each cycle that has to be found. `least`: less than this with each cycle is no leak. `room`:
-    growth that proves nothing, for a pool or a cache may take as much once; `share` of where it began is room, too.
-    `slack`: growth that may not show at first, for what is leaked is taken from what was free.
+    `sought`: growth with each cycle that has to be found. `least`: less than this with each cycle is no leak, or less
+    than `heap` in all, whichever is less: a heap that is not collected yet grows no further than that. `trifle`: growth
+    with each cycle that is nobody's fault. `room`: growth that proves nothing, for a pool or a cache may take as much
+    once; `share` of where it began is room, too. `slack`: growth that may not show at first, for what is leaked is
+    taken from what was free.
     """
 
     sought: float
     least: float
+    trifle: float
     room: float
+    heap: float = inf
     share: float = 0.0
     slack: float = 0.0
+
+    def least_over(self, cycles: int) -> float:
+        """Growth with each of so many cycles that is a leak: with more of them, less."""
+        return max(self.trifle, min(self.least, self.heap / max(1, cycles)))
 
 
 @dataclass(frozen=True)
@@ -70,13 +78,14 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     first, last = (offset + slope * cycle for cycle in (window[0][0], window[-1][0]))
     growth = slope * cycles
     room = max(scale.room, scale.share * abs(first))
+    least = scale.least_over(cycles)
 
     def found(verdict: Literal["leak", "none", "undecided"], reason: str) -> Trend:
         return Trend(verdict, reason, slope, low, high, first, last, cycles)
 
     if after is None:
         return found("undecided", "it is not known what is left after all have gone")
-    if low >= scale.least and late_slope >= max(scale.least, _LATE * slope):
+    if low >= least and late_slope >= max(least, _LATE * slope):
         if after - first < _KEPT * growth:
             return found("none", "what had grown is given back when all have gone")
         if growth <= _OUT_OF_NOISE * noise:
@@ -98,9 +107,24 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
         )
     if min(high, late_high) >= scale.sought and after - first >= _KEPT * scale.sought * cycles:
         return found("undecided", "it goes up and down too much to tell")
-    if low > 0 and late_slope > scale.least / 2 and after - first > room:
-        return found("undecided", "it grows, but by less than a leak with every cycle")
+    trifle = scale.trifle * cycles
+    if (
+        low > 0
+        and late_slope > max(scale.trifle, _LATE * slope)
+        and after - first > max(trifle, _KEPT * growth)
+    ):
+        return found("undecided", _too_little(low, scale))
     return found("none", "")
+
+
+def _too_little(low: float, scale: Scale) -> str:
+    if scale.heap == inf:
+        return "it grows, but by less than a leak with every cycle"
+    wanted = _tens(scale.heap / max(low, scale.trifle))
+    return (
+        f"it grows with every cycle, but by no more than a heap may that is not collected yet; {wanted} cycles may "
+        "tell (limits.cycles, --cycles)"
+    )
 
 
 def _tens(behind: float) -> int:

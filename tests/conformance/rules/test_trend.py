@@ -1,6 +1,8 @@
 """Whether a gauge leaks: found where it grows with every cycle, not where a cache fills, never claimed for noise."""
 
 import random
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,9 +10,17 @@ from hypothesis import strategies as st
 
 from conformance.rules.trend import Scale, theil_sen, trend
 
-COUNT = Scale(sought=1, least=0.05, room=2)
-POOL = Scale(sought=1, least=0.05, room=64)
-MEMORY = Scale(sought=50_000, least=35_000, room=6 * 2**20, share=0.05, slack=2 * 2**20)
+COUNT = Scale(sought=1, least=0.05, trifle=0.025, room=2)
+POOL = replace(COUNT, room=64)
+MEMORY = Scale(
+    sought=50_000,
+    least=35_000,
+    trifle=4_000,
+    room=6 * 2**20,
+    heap=48 * 2**20,
+    share=0.05,
+    slack=2 * 2**20,
+)
 MB = 1_000_000.0
 
 
@@ -100,6 +110,42 @@ def test_growth_that_a_pool_may_take_once_says_how_many_cycles_would_tell() -> N
     assert found.verdict == "undecided"
     assert "180 cycles may tell (limits.cycles, --cycles)" in found.reason
     assert trend(leaking(180), leaking(180)[-1][1], MEMORY).verdict == "leak"
+
+
+@pytest.mark.parametrize("per_cycle", [18_000, 30_000])
+def test_less_than_a_leak_in_200_cycles_is_undecided_and_as_many_as_it_then_asks_for_tell(
+    per_cycle: int,
+) -> None:
+    few = allocator(200, per_cycle)
+    found = trend(few, few[-1][1], MEMORY)
+    assert found.verdict == "undecided"
+    wanted = re.search(r"it grows with every cycle, .*; (\d+) cycles may tell", found.reason)
+    assert wanted is not None
+    many = allocator(int(wanted[1]), per_cycle)
+    assert trend(many, many[-1][1], MEMORY).verdict == "leak"
+    assert trend(many, 40 * MB, MEMORY).verdict == "none"  # given back
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(("cycles", "per_cycle"), [(200, 2_000), (1_000, 2_000), (5_000, 2_000)])
+def test_what_an_allocator_takes_anyway_is_no_leak_in_however_many(
+    cycles: int, per_cycle: int, seed: int
+) -> None:
+    steady = allocator(cycles, per_cycle, seed=seed)
+    assert trend(steady, steady[-1][1], MEMORY).verdict == "none"
+
+
+@pytest.mark.parametrize(
+    ("cycles", "per_cycle"), [(200, 30_000), (1_000, 20_000), (1_200, 31_000), (2_000, 21_000)]
+)
+def test_what_v8_and_a_jvm_take_before_they_collect_is_no_leak(cycles: int, per_cycle: int) -> None:
+    filling = allocator(cycles, per_cycle)
+    assert trend(filling, filling[-1][1], MEMORY).verdict == "undecided"
+
+
+def test_growth_that_has_stopped_is_not_said_to_go_on() -> None:
+    filling = [(cycle, 40 * MB + 20_000.0 * min(cycle, 100)) for cycle in sampled(200)]
+    assert trend(filling, filling[-1][1], MEMORY).verdict == "none"
 
 
 def test_a_cache_that_fills_is_no_leak() -> None:
