@@ -19,6 +19,7 @@ _MOST = 64  # samples that are looked at: the pairs of them are 2,016
 _Z = 2.576  # of 99 %
 _OUT_OF_NOISE = 3  # times the noise: less growth than that is none
 _KEPT = 0.5  # of the growth: what is still there at the end, when all have gone
+_SPARE = 1.1  # so many times the cycles at which it would just be certain are asked for
 _LATE = 0.4  # of the slope: by how much it must still grow at the end
 
 
@@ -120,7 +121,7 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
 def _too_little(low: float, scale: Scale) -> str:
     if scale.heap == inf:
         return "it grows, but by less than a leak with every cycle"
-    wanted = _tens(scale.heap / max(low, scale.trifle))
+    wanted = _tens(_SPARE * scale.heap / max(low, scale.trifle))
     return (
         f"it grows with every cycle, but by no more than a heap may that is not collected yet; {wanted} cycles may "
         "tell (limits.cycles, --cycles)"

@@ -143,6 +143,15 @@ def test_what_v8_and_a_jvm_take_before_they_collect_is_no_leak(cycles: int, per_
     assert trend(filling, filling[-1][1], MEMORY).verdict == "undecided"
 
 
+def test_a_straight_line_needs_no_more_cycles_than_it_asks_for() -> None:
+    def leaking(cycles: int) -> list[tuple[int, float]]:
+        return [(cycle, 40 * MB + 18_000.0 * cycle) for cycle in sampled(cycles)]
+
+    found = trend(leaking(2_000), leaking(2_000)[-1][1], MEMORY)
+    assert "; 3850 cycles may tell" in found.reason
+    assert trend(leaking(3_850), leaking(3_850)[-1][1], MEMORY).verdict == "leak"
+
+
 def test_growth_that_has_stopped_is_not_said_to_go_on() -> None:
     filling = [(cycle, 40 * MB + 20_000.0 * min(cycle, 100)) for cycle in sampled(200)]
     assert trend(filling, filling[-1][1], MEMORY).verdict == "none"
