@@ -6,6 +6,7 @@ from conformance.dialect import Role
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import evidence_for, evidence_of, fate, named
 from conformance.rules.completion_status import says_finished
+from conformance.rules.http_seen import status_of
 from conformance.rules.order_content import told
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from reports.results import Finding
@@ -49,7 +50,8 @@ def failure_reported(history: History) -> Judgement:
     heard = 0
     for connections in history.subscribers.values():
         final = (each for each in connections if each.is_event_stream and each.completed is not None)
-        outcome = _judged(history, next(final, connections[-1]))
+        stopped = len(connections) > 1 and status_of(connections[-1]) == 204
+        outcome = _judged(history, next(final, connections[-2 if stopped else -1]), stopped)
         if isinstance(outcome, Finding):
             findings.append(outcome)
         elif outcome:
@@ -61,8 +63,9 @@ def failure_reported(history: History) -> Judgement:
     return settle(findings, heard, "subscribers that heard of the failure")
 
 
-def _judged(history: History, stream: Exchange) -> Finding | str:
-    """What to say of one subscriber: a finding, a doubt, or "" where it heard of the failure."""
+def _judged(history: History, stream: Exchange, stopped: bool) -> Finding | str:
+    """What to say of one subscriber: a finding, a doubt, or "" where it heard of the failure. `stopped`: when it came
+    back it was answered with 204, which tells an event source to stop, and tells nobody why."""
     if stream.head is not None and stream.head.status >= 400:
         return ""  # told before the stream began
     outcome = fate(history, stream)
@@ -71,12 +74,13 @@ def _judged(history: History, stream: Exchange) -> Finding | str:
         return _completed(stream, knows)
     if not knows and (hint := _unknown_failure(stream)):
         return f"{stream.name} {outcome.said}; {named(stream, hint)} may tell of the failure: declare dialect.failure"
-    comes_back = "expect.resumable" in history.terms.declared and bool(told(stream))
+    comes_back = not stopped and "expect.resumable" in history.terms.declared and bool(told(stream))
     if outcome.what not in {"ended", "broken-off", "silent"} or (outcome.what == "ended" and comes_back):
         return f"{stream.name} {outcome.said}"
     words, evidence = says_finished(history, stream)
+    back = "; it came back, and got 204" if stopped else ""
     return Finding(
-        f"the work failed and nobody was told: {stream.name} {outcome.said}{words}",
+        f"the work failed and nobody was told: {stream.name} {outcome.said}{back}{words}",
         (evidence_of(stream, "an event that says that the work failed"), *evidence),
     )
 

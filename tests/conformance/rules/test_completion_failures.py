@@ -4,7 +4,18 @@ from typing import Any
 
 import pytest
 from made_up import marked, stream
-from made_up_tasks import PLAIN, SILENT_ON_FAILURE, UNTOLD, WHOLE, Pieces, asked, event, judged, sent
+from made_up_tasks import (
+    PLAIN,
+    RESUMABLE,
+    SILENT_ON_FAILURE,
+    UNTOLD,
+    WHOLE,
+    Pieces,
+    asked,
+    event,
+    judged,
+    sent,
+)
 
 from conformance.history import Ended, Record, Requested, Terms
 from conformance.rules import Judgement
@@ -49,6 +60,16 @@ def test_a_failure_that_is_not_told_is_quoted_from_the_status() -> None:
     judgement = judged(failure_reported, stream(UNTOLD, ended=0.3), asked("failed"), scenario="failing-job")
     assert judgement.reason.startswith("the work failed and nobody was told: a was ended at 0.300 s")
     assert judgement.reason.endswith("; the status endpoint said 'failed' at 1.000 s")
+
+
+def test_204_to_who_comes_back_tells_of_no_failure() -> None:
+    ended = stream(UNTOLD, ended=0.3)
+    back = stream(status=204, name="a-2", subscriber="a", at=1.3, sent=[("Last-Event-ID", "1")])
+    judgement = judged(failure_reported, ended, back, terms=RESUMABLE, scenario="failing-job")
+    assert judgement.verdict == "broken"
+    assert judgement.reason.startswith("the work failed and nobody was told: a was ended at 0.300 s")
+    assert judgement.reason.endswith("; it came back, and got 204")
+    assert judged(failure_reported, ended, terms=RESUMABLE, scenario="failing-job").verdict == "inconclusive"
 
 
 # early-close-tolerated
