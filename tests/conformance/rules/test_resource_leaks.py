@@ -223,8 +223,8 @@ def test_memory_is_compared_with_the_same_work_without_one_who_does_not_read(
 
 
 def test_who_reads_and_gets_less_than_who_does_not_shows_nothing() -> None:
-    reset = stream([], name="reader", at=1.0, status=0, how="truncated", ended=1.1, names={"job": "j2"})
-    judgement = stalled(stalling(reset))
+    refused = stream([], name="reader", at=1.0, status=0, how="refused", ended=1.1, names={"job": "j2"})
+    judgement = stalled(stalling(refused))
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.startswith(
         "reader, who read, got less (0 bytes) than stalled, who did not (9 bytes)"
