@@ -3,6 +3,8 @@
 import msgspec
 
 from conformance.history import Exchange, History
+from conformance.pointer import ABSENT
+from conformance.rules.cancel_looks import is_cancelled, is_over, states, unseen_state
 from conformance.rules.completion_fate import Fate, answer_of, evidence_of, fate
 from conformance.rules.completion_status import says_finished
 from conformance.rules.order_content import told
@@ -12,6 +14,7 @@ from conformance.rules.scopes import RESUMES
 from reports.results import Finding
 
 _WITNESS = "witness"
+_RUNNING = "the work did not complete while the subscriber was away"
 _GATEWAY = frozenset({502, 503, 504})  # said by what stands before a server that is not back yet
 
 
@@ -75,8 +78,8 @@ def completion_survives(history: History) -> Judgement:
     returns = came_back(history)
     if isinstance(returns, Judgement):
         return returns
-    if reason := _still_running(history, returns[0]):
-        return inconclusive(reason)
+    if doubt := _not_completed(history, returns[0]):
+        return doubt
     if any(back.now.is_event_stream and back.now.completed is not None for back in returns):
         return conforms(1, "completion after coming back")
     last = returns[-1].now
@@ -84,25 +87,45 @@ def completion_survives(history: History) -> Judgement:
     if not _is_missed(last, outcome):
         return inconclusive(f"{last.name} {outcome.said}")
     words, evidence = says_finished(history, last)
+    asked = f" with Last-Event-ID {returns[-1].asked[:60]!r}" if returns[-1].asked else ""
     return broken(
         [
             Finding(
-                f"{last.name} came back for the completion and {outcome.said}{words}",
+                f"{last.name} came back for the completion{asked} and {outcome.said}{words}",
                 (evidence_of(last, "the completion"), *evidence),
             )
         ]
     )
 
 
-def _still_running(history: History, back: Return) -> str:
-    """Why the completion was not published while the subscriber was away, where it was to be."""
+def _not_completed(history: History, back: Return) -> Judgement | None:
+    """That the completion was not published while the subscriber was away, where it was to be."""
+    if history.scenario == "completion-unwatched":
+        return _unfinished(history, back.now)
     witness = next(iter(history.subscribers.get(_WITNESS, ())), None)
     if history.scenario != "completion-while-away" or witness is None:
-        return ""
+        return None
     completed = witness.completed if witness.is_event_stream else None
     if completed is None or completed.time > back.now.requested.time:
-        return f"the work did not complete while the subscriber was away: {witness.name} {fate(history, witness).said}"
-    return ""
+        said = fate(history, witness).said
+        return inconclusive(f"{_RUNNING}: {witness.name} {said}")
+    return None
+
+
+def _unfinished(history: History, back: Exchange) -> Judgement | None:
+    """The same, where the status endpoint is the only witness. Work that ends as cancelled ended because nobody
+    watched it, and published no completion."""
+    looks = [look for look in states(history, back) if look.answered.time <= back.requested.time]
+    if not looks:
+        return inconclusive(unseen_state(history, back))
+    state = looks[-1].value
+    if state is ABSENT:
+        return inconclusive("nobody saw how the work ended: the server knew of it no more")
+    if is_cancelled(history, state):
+        return not_applicable(f"the work was {state!r} when nobody watched it any more: it did not complete")
+    return (
+        None if is_over(history, state) else inconclusive(f"{_RUNNING}: the status endpoint said {state!r}")
+    )
 
 
 def _is_missed(stream: Exchange, outcome: Fate) -> bool:

@@ -6,7 +6,7 @@ PLAIN = ("subscribe", "two-subscribers", "late-subscriber", "after-completion", 
 LINKS = ("slow-network", "sliced-bytes", "buffering-middlebox")
 """The way is bad, but every byte arrives."""
 
-RESUMES = ("resume-after-cut", "resume-mid-event", "completion-while-away")
+RESUMES = ("resume-after-cut", "resume-mid-event", "completion-while-away", "completion-unwatched")
 """The subscriber comes back with the last event ID."""
 
 LEFT = ("disconnect-before-head", "disconnect-mid-stream", "close-at-completion")

@@ -24,6 +24,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     cuts.resume_after_cut,
     cuts.resume_mid_event,
     cuts.completion_while_away,
+    cuts.completion_unwatched,
     cuts.unknown_id,
     cuts.disconnect_before_head,
     cuts.disconnect_mid_stream,

@@ -4,10 +4,12 @@ from contextlib import AsyncExitStack
 
 import trio
 
+from conformance.drive.looking import look_until_over, work_over
 from conformance.drive.scenario import scenario
-from conformance.drive.stage import Stage, Unreached
+from conformance.drive.stage import Skipped, Stage, Unreached
 from conformance.drive.subscription import Subscription
 from conformance.scenarios.coming_back import follow, resume
+from conformance.scenarios.leaving import ABANDONED
 from fault_injection.faults import AtTrigger, Disconnect, Plan
 
 _CUT_AFTER = 3  # events
@@ -57,6 +59,31 @@ async def completion_while_away(stage: Stage) -> None:
             await first.drop()
         await witness.finished()
     await _resume(stage, first)
+
+
+@scenario(
+    "completion-unwatched",
+    summary="The only subscriber leaves, the work completes while nobody is there, then it resumes with Last-Event-ID.",
+    needs=("expect.resumable", "target.status.pointer", "target.status.finished", "dialect.completion"),
+)
+async def completion_unwatched(stage: Stage) -> None:
+    if _may_end_unwatched(stage):
+        raise Skipped('expect.abandoned is "stops": work that nobody watches does not complete')
+    names = await stage.start()
+    over = work_over(stage, names)
+    assert over is not None, "needed above"
+    async with stage.subscribe("a") as first:
+        await first.saw(1)
+        await first.drop()
+    await look_until_over(over, limit=stage.config.limits.completion)
+    await _resume(stage, first)
+
+
+def _may_end_unwatched(stage: Stage) -> bool:
+    """Whether the usual work, too, may stop when nobody watches it, and could not be told from work that completed."""
+    target = stage.config.target
+    tells = ABANDONED in target.variants and target.status is not None and bool(target.status.cancelled)
+    return stage.config.expect.abandoned == "stops" and not tells
 
 
 @scenario(

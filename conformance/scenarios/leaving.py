@@ -18,11 +18,13 @@ from fault_injection.faults import AtTrigger, Disconnect, Plan
 LONG: Final = "long"
 """The variant whose work lasts longer than `limits.cancellation`, so that it can be seen to be stopped."""
 
+ABANDONED: Final = "abandoned"
+"""The variant of which `expect.abandoned` speaks, where it is configured."""
+
 _QUIET = (
     0.6  # seconds without an event: longer than the pauses of most work, shorter than those that are tested
 )
 _SILENT = "silent"
-_ABANDONED = "abandoned"
 _MORE = 1.0  # seconds that a stream is read on, to see that it goes on
 
 
@@ -153,7 +155,7 @@ async def cut_off(stage: Stage) -> None:
 async def abandoned(stage: Stage) -> None:
     limits, expect = stage.config.limits, stage.config.expect
     active = (await stage.sample("before")).get(ACTIVE)
-    names = await stage.start(_ABANDONED if _ABANDONED in stage.config.target.variants else None)
+    names = await stage.start(ABANDONED if ABANDONED in stage.config.target.variants else None)
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(stage.subscribe("first"))
         if expect.shared:

@@ -1,5 +1,7 @@
 """Servers to which a subscriber comes back in vain: to too much, too little, another stream, or nothing at all."""
 
+import math
+from collections import defaultdict
 from collections.abc import Callable
 
 import msgspec
@@ -91,6 +93,42 @@ def _nothing_more(app: App) -> App:
         await app(request, respond)
 
     return handle
+
+
+def _telling_nobody(app: App) -> App:
+    """Publishes to those who are there, and keeps of the completion nothing for others if nobody is."""
+    watched: dict[str, list[list[float]]] = defaultdict(list)
+
+    async def handle(request: Request, respond: Responder) -> None:
+        if not is_stream(request):
+            await app(request, respond)
+            return
+        spans = watched[request.path]
+        span = [trio.current_time(), math.inf]
+        spans.append(span)
+        try:
+            await app(request, _Unpublished(respond, spans))
+        finally:
+            span[1] = trio.current_time()
+
+    return handle
+
+
+class _Unpublished(WrappedResponder):
+    """A stream without the completion that was published when nobody was there."""
+
+    _lost = False
+
+    def __init__(self, inner: Responder, spans: list[list[float]]) -> None:
+        super().__init__(inner)
+        self._spans = spans
+
+    async def send(self, data: bytes) -> None:
+        if is_event(data, "complete"):
+            when = published(data)
+            self._lost = not any(came < when - 0.001 <= left for came, left in self._spans)
+        if not self._lost:
+            await super().send(data)
 
 
 class Probe:
@@ -258,6 +296,13 @@ SPECIMENS = (
             "resume.unknown-id",
             "resume.after-restart",
         ),
+    ),
+    Specimen(
+        "telling-nobody",
+        "Drops a completion that is published while nobody is there.",
+        ("resume.completion-survives",),
+        "completion-unwatched",
+        _telling_nobody,
     ),
     Specimen(
         "nothing-more",

@@ -1,14 +1,16 @@
 """The rules of the area resume: what becomes of who comes back, on histories that are made up; and the real thing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 import trio
 from made_up import marked, stream
+from made_up_looks import STATUS
 from made_up_tasks import CUT, RESUMABLE, asked, event, judged, on, sent
 
-from conformance.config import Expect
+from conformance.config import Config, Expect
 from conformance.dialect import Dialect
 from conformance.history import Record, Terms
 from conformance.judging import judge_by
@@ -16,6 +18,7 @@ from conformance.rules import RULES, Judgement
 from conformance.rules.resume_outcomes import after_restart, completion_survives, unknown_id
 from conformance.scenarios import SCENARIOS
 from conformance.specimens import Specimen, examine
+from conformance.specimens.answers import starting
 from conformance.specimens.order import sending
 from conformance.specimens.resume import numbered_in_data
 from fault_injection.virtual import VirtualNetwork
@@ -33,7 +36,11 @@ def back(pieces: Any, **others: Any) -> list[Record]:
 
 CAME_BACK = [
     (back(REST), "conforms", "1 completion after coming back"),
-    (back([], status=204), "broken", "a-2 came back for the completion and was answered with 204"),
+    (
+        back([], status=204),
+        "broken",
+        "a-2 came back for the completion with Last-Event-ID '3' and was answered with 204",
+    ),
     (back([], status=404), "broken", "was answered with 404"),
     (
         back([], headers=[("content-type", "text/html")]),
@@ -86,6 +93,67 @@ def test_a_completion_that_was_not_published_meanwhile_is_not_missed() -> None:
             scenario="completion-while-away",
         )
         assert judgement.verdict == verdict
+
+
+UNWATCHED = stream(HAD, how="dropped", ended=0.4)
+NOTHING = back([], status=204, at=1.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "returned", "verdict", "said"),
+    [
+        (asked("completed", 0.9), back(REST), "conforms", "1 completion after coming back"),
+        (asked("completed", 0.9), NOTHING, "broken", "204; the status endpoint said 'completed' at 0.900 s"),
+        (asked("running", 0.9), NOTHING, "inconclusive", "the status endpoint said 'running'"),
+        (asked("cancelled", 0.9), NOTHING, "not-applicable", "'cancelled' when nobody watched it any more"),
+        (asked("completed", 2.0), NOTHING, "inconclusive", "could not be seen"),  # too late to tell
+        ([], NOTHING, "inconclusive", "the status endpoint was not asked"),
+    ],
+    ids=["told", "lost", "running", "stopped", "late", "unasked"],
+)
+def test_a_completion_that_nobody_watched_survives(
+    status: list[Record], returned: list[Record], verdict: str, said: str
+) -> None:
+    stopping = msgspec.structs.replace(RESUMABLE, status=STATUS)
+    judgement = judged(
+        completion_survives, UNWATCHED, status, returned, terms=stopping, scenario="completion-unwatched"
+    )
+    assert judgement.verdict == verdict
+    assert said in judgement.reason
+
+
+def _expecting(abandoned: str | None, *, variant: bool) -> Callable[[Config], Config]:
+    def configure(config: Config) -> Config:
+        kept = {name: each for name, each in config.target.variants.items() if variant or name != "abandoned"}
+        target = msgspec.structs.replace(config.target, variants=kept)
+        expect = msgspec.structs.replace(config.expect, abandoned=abandoned)
+        return msgspec.structs.replace(config, target=target, expect=expect)
+
+    return configure
+
+
+@pytest.mark.parametrize(
+    ("abandoned", "variant", "outcome"),
+    [("stops", True, "done"), ("stops", False, "skipped"), (None, False, "done")],
+    ids=["variant", "declared", "undeclared"],
+)
+async def test_work_that_stops_when_nobody_watches_it_misses_no_completion(
+    abandoned: str | None, variant: bool, outcome: str, autojump_clock: object
+) -> None:
+    stopping = Specimen(
+        "stopping",
+        "Stops all work that nobody watches.",
+        (),
+        "completion-unwatched",
+        starting(lambda work: work | {"abandoned": "stops"}),
+        configure=_expecting(abandoned, variant=variant),
+    )
+    history = await examine(stopping, VirtualNetwork())
+    assert history.concluded is not None
+    assert history.concluded.outcome == outcome
+    said = {rule.name: judge_by(history, rule) for rule in OURS if history.scenario in rule.scenarios}
+    assert {each.verdict for each in said.values()} <= {"not-applicable", "inconclusive", "conforms"}
+    assert said["resume.completion-survives"].verdict == "not-applicable"
 
 
 # unknown-id
