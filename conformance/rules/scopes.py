@@ -15,6 +15,9 @@ LEFT = ("disconnect-before-head", "disconnect-mid-stream", "close-at-completion"
 READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT, "side-by-side")
 """Somebody reads a stream that exists and may be read."""
 
+LIVE = tuple(name for name in READING if name != "completion-unwatched")
+"""Somebody is there while most of it is made."""
+
 SHUTDOWN = ("shutdown", "shutdown-sigint")
 """The server is asked to end while streams are open."""
 

@@ -11,7 +11,7 @@ from statistics import median
 from conformance.history import Arrival, Exchange, History
 from conformance.rules.order_content import excerpt, told
 from conformance.rules.rule import Judgement, broken, conforms, evidence_at, inconclusive, rule
-from conformance.rules.scopes import READING
+from conformance.rules.scopes import LIVE
 from conformance.rules.stalls import room, steady
 from conformance.rules.streams import from_the_beginning, nothing_to_read, readable
 from conformance.rules.timeliness_buffers import (
@@ -107,7 +107,7 @@ def _together(live: Sequence[Stamped], moment: Callable[[Arrival], float]) -> It
     "proxy_buffering off, or X-Accel-Buffering: no from the server; gzip must leave text/event-stream alone; the "
     "server flushes after each event. Where a layer cannot be changed, a comment of padding behind each event gets "
     "it through, if it is as large as the buffer; half as large, every second event still waits.",
-    scenarios=READING,
+    scenarios=LIVE,
     timing=True,
 )
 @steady

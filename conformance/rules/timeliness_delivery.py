@@ -16,7 +16,7 @@ from conformance.rules.rule import (
     not_applicable,
     rule,
 )
-from conformance.rules.scopes import READING
+from conformance.rules.scopes import LIVE, READING
 from conformance.rules.stalls import room, steady
 from conformance.rules.streams import nothing_to_read, readable
 from conformance.rules.timeliness_clock import (
@@ -132,7 +132,7 @@ def _late(
     mend="Write the empty line that ends an event together with the event, not in front of the next one, and flush "
     "after the write, not before it. Look for a generator that yields the item before, and for a writer that "
     'joins events with "\\n\\n" instead of ending each with it.',
-    scenarios=READING,
+    scenarios=LIVE,
     timing=True,
 )
 @steady
