@@ -1,11 +1,24 @@
 """Cancel: what those hear of it who watch: the work's own subscribers, those of other work, those who come back."""
 
+from collections.abc import Sequence
+
 from conformance.dialect import Role
 from conformance.history import Arrival, Exchange, History
-from conformance.rules.cancel_looks import Moment, Places, evidence_from, is_over, left_at, states
+from conformance.pointer import ABSENT
+from conformance.rules.cancel_looks import (
+    Look,
+    Moment,
+    Places,
+    evidence_from,
+    is_cancelled,
+    is_over,
+    left_at,
+    states,
+)
 from conformance.rules.cancel_request import cancels, was_accepted
 from conformance.rules.completion_fate import answer_of, end_of, evidence_for, evidence_of, fate, named
-from conformance.rules.order_content import told
+from conformance.rules.order_content import content, label, listed, told
+from conformance.rules.resume_return import namer
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.stalls import room
 from conformance.rules.streams import nothing_to_read, readable
@@ -118,12 +131,15 @@ def _word(history: History, stream: Exchange, since: Moment) -> Arrival | None:
 
 @rule(
     "cancel.stays-cancelled",
-    claim="Who comes back to cancelled work does not set it going again, and is not left waiting.",
+    claim="Work that is said to be cancelled stays so: it does not run on, and who comes back does not set it going "
+    "again, and is not left waiting.",
     why="An event source reconnects whenever its response ends. Where the stream's request begins the work, stopping "
-    "it starts it anew a moment later, and so on; where nobody answers it, a window waits for ever.",
+    "it starts it anew a moment later, and so on; where nobody answers it, a window waits for ever. Where only the "
+    "state was changed, the work runs on, costs what it costs, and ends in a result that nobody wants any more.",
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
     mend="Keep for a while what was cancelled. Answer who comes back with 204, which stops an event source, or with "
-    "the last events and the end; begin work only in a request of its own (POST), never because somebody subscribes.",
+    "the last events and the end; begin work only in a request of its own (POST), never because somebody subscribes. "
+    "Cancel the task itself, and let the state change where the task has ended.",
     scenarios=("cancel",),
     needs=("target.cancel",),
 )
@@ -134,6 +150,8 @@ def stays_cancelled(history: History) -> Judgement:
     back = next((each for each in history.streams if each.requested.subscriber == _BACK), None)
     if back is None:
         return inconclusive("nobody came back")
+    if ran_on := _another_end(history, states(history, back)) or _more_of_it(history, answer):
+        return settle([ran_on], 0, "")
     if back.head is None:
         return inconclusive(f"who came back got no response: {back.ended.detail if back.ended else ''}")
     looks = states(history, back)
@@ -167,6 +185,59 @@ def stays_cancelled(history: History) -> Judgement:
     if not before and not back.having(*_ENDS) and back.head.status == 200:
         return inconclusive("whether the work had stopped is not known")
     return settle((), 1, f"who came back: answered {answer_of(back)}")
+
+
+def _another_end(history: History, looks: Sequence[Look]) -> Finding | None:
+    """A cancelled state that turned into that of work which ended in another way."""
+    was = next((look for look in looks if is_cancelled(history, look.value)), None)
+    for now in looks if was else ():
+        ended = is_over(history, now.value) and now.value is not ABSENT
+        if was and ended and now.asked > was.answered and not is_cancelled(history, now.value):
+            return Finding(
+                f"the work ran on after it was said to be cancelled: the status endpoint said {was.value!r} at "
+                f"{was.answered.time:.3f} s, and {now.value!r} at {now.answered.time:.3f} s",
+                (evidence_from(was), evidence_from(now, expected=repr(was.value))),
+            )
+    return None
+
+
+def _more_of_it(history: History, answer: Exchange) -> Finding | None:
+    """Events of the work that came to who looked once more, and had not to who had looked before, when its
+    cancellation was long over. Neither the first event of a connection nor a single one counts: it may greet."""
+    places, names = Places(history), answer.requested.names
+    long_over = places.of(answer).late.time + history.terms.limits.cancellation
+    streams = [each for each in history.streams if each.requested.names == names]
+    late = [
+        each
+        for each in streams
+        if each.requested.subscriber == _BACK and each.requested.time >= long_over and each.how == "complete"
+    ]
+    if len(late) < 2 or not late[-1].is_event_stream or not (late[0].is_event_stream or _is_empty(late[0])):
+        return None
+    last = late[-1]
+    earlier = [told(each) for each in streams if each.is_event_stream and each is not last]
+    name = namer(last.dialect, *earlier, told(last))
+    known = [each for events in earlier for each in events]
+    names_had = {None, *map(name, known)}
+    had = {content(last.dialect, each) for each in known}  # some servers number anew what they send again
+    more = [
+        each
+        for each in told(last)[1:]
+        if each.role not in _ENDS and name(each) not in names_had and content(last.dialect, each) not in had
+    ]
+    if len(more) < 2:
+        return None
+    after = late[0].requested.time
+    return Finding(
+        f"the work ran on after it was cancelled at {end_of(answer):.3f} s: who had come back at {after:.3f} s had "
+        f"been told all there was, and who came back at {last.requested.time:.3f} s was told "
+        f"{listed(label(last.dialect, each) for each in more)}",
+        (evidence_for(last, more[0], expected="no more of the work"),),
+    )
+
+
+def _is_empty(stream: Exchange) -> bool:
+    return stream.head is not None and stream.head.status == 204
 
 
 @rule(

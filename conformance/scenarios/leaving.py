@@ -25,6 +25,7 @@ _QUIET = (
     0.6  # seconds without an event: longer than the pauses of most work, shorter than those that are tested
 )
 _SILENT = "silent"
+_BEYOND = 0.1  # seconds past a limit, so that no rounding makes it less
 _MORE = 1.0  # seconds that a stream is read on, to see that it goes on
 
 
@@ -185,7 +186,7 @@ async def abandoned(stage: Stage) -> None:
 @scenario(
     "cancel",
     summary="Work is cancelled by request while others are under way; those who watch it come back, and it is "
-    "cancelled once more.",
+    "cancelled once more; when all is long over, they look again.",
     needs=("target.cancel",),
 )
 async def cancel(stage: Stage) -> None:
@@ -202,8 +203,8 @@ async def cancel(stage: Stage) -> None:
             watching.append(await stack.enter_async_context(stage.subscribe("b")))
         for each in watching:
             await each.saw(1)
-        await _cancel(stage, names, watching)
-        await _come_back(stage, watching[0])
+        long_over = await _cancel(stage, names, watching)
+        back = await _come_back(stage, watching[0].last_event_id)
         await stage.status(names)
         await stage.cancel(names)
         await stage.status(names)
@@ -212,13 +213,17 @@ async def cancel(stage: Stage) -> None:
             await others.status(other)
             await others.cancel(other)
             await others.status(other)
+        await trio.sleep_until(long_over)
+        await _look_again(stage, names, back)
 
 
-async def _cancel(stage: Stage, names: Mapping[str, str], watching: list[Subscription]) -> None:
+async def _cancel(stage: Stage, names: Mapping[str, str], watching: list[Subscription]) -> float:
+    """Answers when, on trio's clock, all of the work must be over."""
     limits = stage.config.limits
     await stage.status(names)
     stage.mark("cancelling")
     await stage.cancel(names)
+    long_over = trio.current_time() + limits.cancellation + _BEYOND
     stopped = work_over(stage, names)
     async with trio.open_nursery() as nursery:
         if stopped is not None:
@@ -228,15 +233,25 @@ async def _cancel(stage: Stage, names: Mapping[str, str], watching: list[Subscri
                 await each.finished()
     for each in watching:
         await each.drop()
+    return long_over
 
 
-async def _come_back(stage: Stage, ended: Subscription) -> None:
+async def _come_back(stage: Stage, last_event_id: str) -> Subscription:
     """As an event source does when its response has ended, whatever the reason."""
     stage.mark("reconnecting", "to work that was cancelled")
-    last = ended.last_event_id or None
-    async with stage.subscribe("back", last_event_id=last) as back:
+    async with stage.subscribe("back", last_event_id=last_event_id or None) as back:
         with trio.move_on_after(stage.config.limits.close + _MORE):
             await back.finished()
+    return back
+
+
+async def _look_again(stage: Stage, names: Mapping[str, str], back: Subscription) -> None:
+    """Work that only says that it has stopped tells more of itself, or ends as something else."""
+    if back.how == "complete":  # who was left waiting would be so again
+        back = await _come_back(stage, back.last_event_id)
+        await trio.sleep(_MORE)
+        await _come_back(stage, back.last_event_id)
+    await stage.status(names)
 
 
 async def _read_on(stage: Stage, bystander: Subscription) -> None:

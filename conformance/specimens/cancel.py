@@ -1,7 +1,7 @@
 """Servers that do not notice who left, do not stop what was cancelled, or stop what was not."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
@@ -289,6 +289,45 @@ def _beginning_anew(app: App) -> App:
     return handle
 
 
+def _only_saying_so(app: App) -> App:
+    """Sets the state and tells those who watch; the task that does the work knows nothing of it."""
+    said: dict[str, trio.Event] = defaultdict(trio.Event)
+
+    def state(request: Request, told: Answer) -> Answer:
+        lied = said[job_of(request)].is_set() and told.get("state") == "running"
+        return told | {"state": "cancelled"} if lied else told
+
+    async def handle(request: Request, respond: Responder) -> None:
+        job = job_of(request)
+        if is_cancel(request):
+            said[job].set()
+            await answer(respond, 202, {"state": "cancelled"})
+        elif is_stream(request):
+            await _until_said(app, request, respond, said[job])
+        else:
+            await answering(state)(app)(request, respond)
+
+    return handle
+
+
+async def _until_said(app: App, request: Request, respond: Responder, said: trio.Event) -> None:
+    """The stream until it is said that the work was cancelled, or what there is of it by now."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_end_after, said, nursery.cancel_scope)
+        await app(request, respond)
+        nursery.cancel_scope.cancel()
+    if said.is_set() and not respond.closing.is_set():
+        told = {"job": job_of(request), "state": "cancelled"}
+        await respond.send(f"event: error\ndata: {json.dumps(told)}\n\n".encode())
+        await respond.finish()
+
+
+async def _end_after(said: trio.Event, scope: trio.CancelScope) -> None:
+    await said.wait()
+    await trio.sleep(0.01)  # in which what is kept is sent
+    scope.cancel()
+
+
 def _ignoring_who_returns(app: App) -> App:
     """Opens a stream for whoever comes back, and has nothing to send on it."""
     cancelled: set[str] = set()
@@ -417,6 +456,13 @@ SPECIMENS = (
         ("cancel.stays-cancelled",),
         "cancel",
         _beginning_anew,
+    ),
+    Specimen(
+        "only-saying-so",
+        "Says of work that it was cancelled, and lets it run on.",
+        ("cancel.stays-cancelled",),
+        "cancel",
+        _only_saying_so,
     ),
     Specimen(
         "ignoring-who-returns",

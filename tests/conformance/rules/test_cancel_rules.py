@@ -367,6 +367,57 @@ def test_who_comes_back_must_not_set_it_going_or_wait() -> None:
     assert stays_cancelled.judge(cancel(*never, returning())).verdict == "inconclusive"
 
 
+def test_a_cancelled_state_stays_so() -> None:
+    for also in ((), (returning(), look(2.5, state="cancelled"))):
+        turned = stays_cancelled.judge(cancel(*STOPPED, returning(), *also, look(6.0, state="completed")))
+        assert turned.verdict == "broken"
+        assert turned.reason == (
+            "the work ran on after it was said to be cancelled: the status endpoint said 'cancelled' at 1.500 s, and "
+            "'completed' at 6.000 s"
+        )
+    for later in (look(6.0, state="cancelled"), look(6.0, status=404), look(6.0, status=500), []):
+        assert stays_cancelled.judge(cancel(*STOPPED, returning(), later)).verdict == "conforms"
+    failed = (WATCHING, RUNS, cancelled(1.0), look(1.5, state="failed"), returning())
+    assert stays_cancelled.judge(cancel(*failed, look(6.0, state="completed"))).verdict == "conforms"
+
+
+def again(at: float, *ids: int, status: int = 200) -> list[Record]:
+    """Who comes back once more, when the cancellation is long over."""
+    body = [(at, event("progress", id)) for id in ids]
+    return stream(body, name=f"back at {at:g}", subscriber="back", at=at, status=status, ended=at + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        (again(3.5, status=204), again(4.5, status=204), "conforms"),
+        (again(3.5, status=204), again(4.5, 3, 4, 5), "broken"),
+        (again(3.5, 3, 4, 5), again(4.5, 6, 7, 8), "broken"),
+        (again(3.5, 1, 2, 3, 4), again(4.5, 1, 2, 3, 4), "conforms"),
+        (again(3.5, 3), again(4.5, 4, 5), "conforms"),  # they may greet
+        (again(2.5, status=204), again(3.5, 3, 4, 5), "conforms"),  # made while it could still stop
+        (again(3.5, status=503), again(4.5, 3, 4, 5), "conforms"),  # nobody knows what there was by then
+    ],
+    ids=["204", "more", "more and more", "the same", "greeting", "in time", "unseen"],
+)
+def test_cancelled_work_tells_no_more(first: list[Record], second: list[Record], verdict: str) -> None:
+    judgement = stays_cancelled.judge(cancel(*STOPPED, returning(), first, second))
+    assert judgement.verdict == verdict
+    if verdict == "broken":
+        assert judgement.reason.startswith(
+            "the work ran on after it was cancelled at 1.000 s: who had come back at"
+        )
+
+
+def test_what_is_sent_again_under_new_ids_is_no_more_of_the_work() -> None:
+    def numbered(at: float, first: int) -> list[Record]:
+        body = [(at, f"id: {first + step}\nevent: progress\ndata: {step}\n\n") for step in range(4)]
+        return stream(body, name=f"back at {at:g}", subscriber="back", at=at, ended=at + 0.1)
+
+    judgement = stays_cancelled.judge(cancel(*STOPPED, returning(), numbered(3.5, 10), numbered(4.5, 20)))
+    assert judgement.verdict == "conforms"
+
+
 # others-unaffected
 
 

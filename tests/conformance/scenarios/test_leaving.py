@@ -1,20 +1,24 @@
 """Leaving, cancelling and superseding, against servers that are right in another way than the reference."""
 
+import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
 import trio
 
-from conformance.config import Config
+from conformance.config import Config, Override, Variant
 from conformance.history import History
 from conformance.judging import judge_by
 from conformance.reference.app import App, HeaderList, Request, Responder, WrappedResponder
 from conformance.rules import cancel, isolation
+from conformance.rules.cancel_streams import stays_cancelled
 from conformance.specimens import REFERENCE, Specimen, examine
 from conformance.specimens.answers import Answer, answering, is_cancel, job_of, own
 from conformance.specimens.cancel import SPECIMENS
+from conformance.specimens.http import on_streams
 from conformance.specimens.order import is_stream, sending
 from conformance.specimens.specimen import Wrap
 from fault_injection.virtual import VirtualNetwork
@@ -129,7 +133,39 @@ def _resetting(app: App) -> App:
     return handle
 
 
+def _without_number(config: Config) -> Config:
+    dialect = msgspec.structs.replace(config.dialect, sequence=None)
+    return msgspec.structs.replace(config, dialect=dialect)
+
+
+class _Greeting(WrappedResponder):
+    """Greets everybody by two events that are like no others."""
+
+    _greeted = False
+
+    async def send(self, data: bytes) -> None:
+        if not self._greeted:
+            self._greeted = True
+            for what in ("hello", "here-you-are"):
+                now = trio.current_time()
+                await super().send(f"id: {what}-{now}\nevent: {what}\ndata: {now}\n\n".encode())
+        await super().send(data)
+
+
+def _numbering_anew(app: App) -> App:
+    """Gives what it sends a new id at every delivery, and sends everything again to who comes back."""
+    ids = itertools.count(1000)
+
+    def change(data: bytes) -> list[bytes]:
+        lines = [b"id: %d" % next(ids) if line.startswith(b"id:") else line for line in data.split(b"\n")]
+        return [b"\n".join(lines)]
+
+    return sending(lambda _: change)(app)
+
+
 DECOYS = (
+    Specimen("greeting", "", (), "", on_streams(_Greeting)),
+    Specimen("numbering anew", "", (), "", _numbering_anew, configure=_without_number),
     Specimen("deleting", "", (), "", _deleting),
     Specimen("with grace", "", (), "", _with_grace),
     Specimen("counting late", "", (), "", _counting_late),
@@ -207,3 +243,28 @@ async def test_every_point_of_a_streams_life_is_left_at(autojump_clock: object) 
 
 def described(configure: Callable[[Config], Config]) -> Specimen:
     return Specimen("described otherwise", "", (), "", configure=configure)
+
+
+def _short(config: Config) -> Config:
+    """Cancelled work that would have been over by the time at which it is looked at once more."""
+    long = Variant(start=Override(json={"events": 14}))
+    target = msgspec.structs.replace(config.target, variants={**config.target.variants, "long": long})
+    return msgspec.structs.replace(config, target=target)
+
+
+def _without_status(config: Config) -> Config:
+    return msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, status=None))
+
+
+@pytest.mark.parametrize(
+    ("configure", "said"),
+    [(_short, "and 'completed' at"), (_without_status, "was told event")],
+    ids=["state", "events"],
+)
+async def test_work_that_runs_on_is_found_by_what_shows(
+    configure: Callable[[Config], Config], said: str, autojump_clock: object
+) -> None:
+    lying = next(each for each in SPECIMENS if each.name == "only-saying-so")
+    rule = stays_cancelled
+    assert said in judge_by(await driven(replace(lying, configure=configure), "cancel"), rule).reason
+    assert judge_by(await driven(described(configure), "cancel"), rule).verdict == "conforms"
