@@ -2,10 +2,10 @@
 
 Source: WHATWG HTML, section 9.2.5 "Parsing an event stream"; what lines mean is in `interpreter`.
 
-All paths give the same items. The general path goes line by line and knows everything. The fast path takes
-plain events many at a time; it is taken for whole blocks of valid UTF-8 with one kind of line ending. So that a
-block can be whole, its first lines may wait for the chunk with its end, if they say nothing before that. A data
-line that is longer than chunks are has a path of its own, in `long_line`.
+All paths give the same items. The general path goes line by line and knows everything. The fast paths take
+plain events many at a time, in whole blocks of valid UTF-8 with one kind of line ending. So that a block can be
+whole, its first lines may wait for the chunk with its end, if they say nothing before that; a data line that
+begins its block waits alone. One that is longer than chunks are has a path of its own, in `long_line`.
 """
 
 from conformance.wire.event import Comment, Defect, Event, Item
@@ -13,6 +13,7 @@ from conformance.wire.interpreter import Interpreter
 from conformance.wire.long_line import LongLine
 from conformance.wire.plain import (
     CRLF,
+    FIELD,
     LF,
     Shape,
     comment_text,
@@ -20,6 +21,7 @@ from conformance.wire.plain import (
     is_quiet,
     is_uniform,
     join,
+    more_data_events,
     one_event,
 )
 from conformance.wire.utf8 import BOM
@@ -68,7 +70,8 @@ class Decoder:
         self._calm: Shape | None = None  # set between blocks: single events may be taken at once
         self._heartbeat = b""  # the last line that was a chunk of its own and a comment
         self._beat: str | None = None  # its text; None if it needs the general path
-        self._long: LongLine | None = None  # then nothing is pending
+        self._line: bytes | None = None  # a data line that begins its block; then nothing is pending
+        self._long: LongLine | None = None  # nor then
 
     @property
     def last_event_id(self) -> str:
@@ -83,7 +86,8 @@ class Decoder:
     @property
     def offset(self) -> int:
         """Bytes consumed. After a stop: up to the byte that broke the limit."""
-        return self._at + len(self._pending) + (0 if self._long is None else self._long.size)
+        line = 0 if self._line is None else len(self._line)
+        return self._at + len(self._pending) + line + (0 if self._long is None else self._long.size)
 
     def feed(self, data: bytes) -> list[Item]:
         """Takes the next bytes of the stream and gives the items that they complete."""
@@ -106,11 +110,24 @@ class Decoder:
                     self._at = start + size
                     self._interpreter.last_event_id = event.last_event_id
                     return [event]
+        elif self._line is not None and size:
+            found = self._feed_line(self._line, data)
+            if found is not None:
+                return found
         if self._closed:
             raise ValueError("the decoder was fed after close(): a new stream needs a new Decoder")
         items: list[Item] = []
         if self._long is not None:
             data = self._feed_long(self._long, data, items)
+        if len(data) <= _STEP and self._long is None:
+            if data and not self.stopped:
+                self._feed(data, items)
+        else:
+            self._feed_steps(data, items)
+        self._calm = self._find_calm()
+        return items
+
+    def _feed_steps(self, data: bytes, items: list[Item]) -> None:
         for at in range(0, len(data), _STEP):
             if self.stopped:
                 break
@@ -119,14 +136,35 @@ class Decoder:
                 step = self._feed_long(self._long, step, items)
             if step:
                 self._feed(step, items)
-        self._calm = self._find_calm()
-        return items
+
+    def _feed_line(self, line: bytes, data: bytes) -> list[Item] | None:
+        """The fast path for chunks that cut plain events. None, and nothing taken: they need another path."""
+        size = len(line) + len(data)
+        if size <= self._limit and len(data) <= _STEP:
+            shape = LF if self._ending == b"\n" else CRLF
+            try:
+                found = more_data_events(line, data, shape, self._at, self._interpreter.last_event_id)
+            except UnicodeDecodeError:
+                found = None
+            if found is not None:
+                events, rest = found
+                self._at += size - len(rest)
+                if rest.startswith(FIELD) and len(rest) < self._one:
+                    self._line = rest
+                else:
+                    self._line = None
+                    self._keep(rest, events)
+                    self._calm = self._find_calm()
+                return events
+        self._pending += line
+        self._line = None
+        return None
 
     def _find_calm(self) -> Shape | None:
         """The shape that the next block is likely to have; None if anything but a new block may come."""
-        if self._pending or self._long is not None or self._cr_at is not None or self.stopped:
+        if self._pending or self._line is not None or self._long is not None:
             return None
-        if self._interpreter.block_at is not None:
+        if self._cr_at is not None or self.stopped or self._interpreter.block_at is not None:
             return None
         return LF if self._ending == b"\n" else CRLF if self._ending == b"\r\n" else None
 
@@ -134,6 +172,8 @@ class Decoder:
         """Ends the stream: a block without its empty line is discarded, and reported if it has a field."""
         items: list[Item] = []
         if not self._closed and not self.stopped:
+            if self._line is not None:
+                self._pending, self._line = bytearray(self._line), None
             self._settle_cr(b"\r", items)
             self._wait_no_more(items)
             if self._long is not None:
@@ -171,23 +211,25 @@ class Decoder:
             data = self._finish_block(data, shape, items)
             if self.stopped:
                 return
-        after_blocks = False
-        if self._interpreter.block_at is None and len(self._pending) <= _STEP:
-            blank = data.rfind(shape.blank)
-            if blank >= 0:
-                end = blank + len(shape.blank)
-                blocks, data = data[:end], data[end:]
-                if self._pending:
-                    blocks = b"".join((self._pending, blocks))
-                    self._pending = bytearray()
-                    self._waiting = 0
-                if not self._take_blocks(blocks, shape, items):
-                    self._take_lines(blocks, items)
-                after_blocks = True
+        after_blocks = plain = False
+        pending = self._pending
+        if shape.blank in data and self._interpreter.block_at is None and len(pending) <= _STEP:
+            stream = b"".join((pending, data)) if pending else data
+            pending.clear()
+            self._waiting = 0
+            end = stream.rfind(shape.blank) + len(shape.blank)
+            data = stream[end:]
+            fits = end <= self._limit and self._ending in (None, shape.ending)
+            plain = fits and self._take_data(stream, end, shape, items)
+            if not plain and not (fits and self._take_blocks(stream[:end], shape, items)):
+                self._take_lines(stream[:end], items)
+            after_blocks = True
         if not data or self.stopped:
             return
         if 10 in data or 13 in data:  # LF or CR; faster than to look for bytes
             self._feed_lines(data, shape, after_blocks, items)
+        elif plain and len(data) < self._one and data.startswith(FIELD):
+            self._line = data
         else:
             self._keep(data, items)
 
@@ -278,22 +320,28 @@ class Decoder:
         self._take_line(joined, ending, last + len(lines), items)
         return lines
 
-    def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
-        """The fast path, for whole blocks. False, and nothing taken: they need the general path."""
-        if len(blocks) > self._limit or (self._ending or shape.ending) != shape.ending:
-            return False
+    def _take_data(self, stream: bytes, end: int, shape: Shape, items: list[Item]) -> bool:
+        """The fast path for whole blocks up to `end`, each one data line. False, and nothing taken: they are not."""
         try:
-            events = data_events(blocks, shape, self._at, self._interpreter.last_event_id)
-            text = blocks.decode() if events is None else ""
+            events = data_events(stream, end, shape, self._at, self._interpreter.last_event_id)
         except UnicodeDecodeError:
             return False
-        if events is not None:
-            items += events
-            self._at += len(blocks)
-        elif "\ufeff" in text or "\0" in text or not is_uniform(text, shape):
+        if events is None:
             return False
-        else:
-            self._take_rows(text, shape, items)
+        items += events
+        self._at += end
+        self._ending = shape.ending
+        return True
+
+    def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
+        """The fast path for whole blocks. False, and nothing taken: they need the general path."""
+        try:
+            text = blocks.decode()
+        except UnicodeDecodeError:
+            return False
+        if "\ufeff" in text or "\0" in text or not is_uniform(text, shape):
+            return False
+        self._take_rows(text, shape, items)
         if self._ending is None:
             self._ending = shape.ending
         return True

@@ -6,10 +6,12 @@ there is a comment between them. Whatever does not look so is left to the genera
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from conformance.wire.event import Event
+from conformance.wire.event import Event, Item
 from conformance.wire.utf8 import BOM
 
+FIELD = b"data: "
 _D = ord("d")
 
 
@@ -90,7 +92,7 @@ def one_event(chunk: bytes, shape: Shape, start: int, last_event_id: str) -> Eve
     end = start + len(chunk) - shape.late
     try:
         if chunk[0] == _D:
-            value = chunk.removeprefix(b"data: ").removesuffix(shape.blank)
+            value = chunk.removeprefix(FIELD).removesuffix(shape.blank)
             if len(chunk) - len(value) == shape.around:
                 data = value.decode()
                 if "\n" not in data and "\r" not in data and "\ufeff" not in data:
@@ -121,42 +123,72 @@ def comment_text(line: bytes) -> str | None:
     return text
 
 
-def data_events(blocks: bytes, shape: Shape, start: int, last_event_id: str) -> list[Event] | None:
-    """The events of whole blocks, if each is one "data: " line; None otherwise. Raises UnicodeDecodeError.
+def data_events(stream: bytes, end: int, shape: Shape, start: int, last_event_id: str) -> list[Item] | None:
+    """The events of whole blocks, which are `stream` up to `end`, if each is one "data: " line; None otherwise.
 
-    Data is found in C, as what is between two "data: ", and checked to be one line. What is not ASCII is cut as
-    bytes, which are what offsets count, and then decoded.
+    Raises UnicodeDecodeError.
     """
-    if not blocks.startswith(b"data: "):
+    if not stream.startswith(FIELD):
         return None
-    inner = blocks[len("data: ") : -len(shape.blank)]
-    at, around, late = start, shape.around, shape.late
-    if inner.isascii():
-        parts = inner.decode().split(shape.between)
+    return _events(_cut(stream[len(FIELD) : end - len(shape.blank)], shape), shape, start, last_event_id)
+
+
+def more_data_events(
+    line: bytes, chunk: bytes, shape: Shape, start: int, last_event_id: str
+) -> tuple[list[Item], bytes] | None:
+    """The same for a "data: " line at `start` and the chunk that goes on in it; and the bytes after these events.
+
+    None also if there is no event. Raises UnicodeDecodeError.
+    """
+    sized = _cut(chunk, shape)
+    last = sized.pop()
+    rest = chunk[len(chunk) - len(last) :]
+    if 10 not in rest:  # LF
+        rest = FIELD + rest
+    else:
+        end = rest.rfind(shape.blank)
+        if end < 0:
+            return None
+        sized.append(last[:end])
+        rest = rest[end + len(shape.blank) :]
+    if not sized or 10 in rest or 13 in rest:  # LF, CR
+        return None
+    begun, first = line[len(FIELD) :], sized[0]
+    sized[0] = begun + first if isinstance(first, bytes) else begun.decode("ascii") + first
+    events = _events(sized, shape, start, last_event_id)
+    return None if events is None else (events, rest)
+
+
+def _cut(blocks: bytes, shape: Shape) -> list[Any]:
+    """What is between two "data: ", found in C: text if it is all ASCII, and otherwise bytes, which offsets count."""
+    return blocks.decode().split(shape.between) if blocks.isascii() else blocks.split(shape.between.encode())
+
+
+def _events(sized: list[Any], shape: Shape, start: int, last_event_id: str) -> list[Item] | None:
+    """The events with this data, which gives its places to them; None unless each is one line."""
+    if isinstance(sized[0], str):
+        parts = sized
         text = "".join(parts)  # to look for line endings once, not in each
         if "\n" in text or "\r" in text:
             return None
-        return [
-            Event("message", data, last_event_id, None, at, (at := at + len(data) + around) - late)
-            for data in parts
-        ]
-    raw = inner.split(shape.between.encode())
-    together = b"".join(raw)
-    if 10 in together or 13 in together:  # LF, CR
-        return None
-    if raw[0].isascii():  # then most are: only those that are not get wide characters
-        if 0xEF in together and BOM in together:  # the first takes no time
+    else:
+        together = b"\n".join(sized)
+        if 13 in together or (0xEF in together and BOM in together):  # CR; the 0xEF takes no time
             return None
-        parts = [data.decode() for data in raw]
-    else:  # faster than each alone
-        text = b"\n".join(raw).decode()
-        if "\ufeff" in text:
-            return None
-        parts = text.split("\n")
-    return [
-        Event("message", data, last_event_id, None, at, (at := at + len(found) + around) - late)
-        for data, found in zip(parts, raw, strict=False)  # as many: none has an LF
-    ]
+        if sized[0].isascii():  # then most are: only those that are not get wide characters
+            parts = [data.decode() for data in sized]
+            if 10 in b"".join(sized):  # LF
+                return None
+        else:  # faster than each alone
+            parts = together.decode().split("\n")
+            if len(parts) != len(sized):
+                return None
+    at, around, late = start, shape.around, shape.late
+    for index, data in enumerate(parts):
+        end = at + len(sized[index]) + around
+        sized[index] = Event("message", data, last_event_id, None, at, end - late if late else end)
+        at = end
+    return sized
 
 
 def join(data: str, shape: Shape) -> str:

@@ -375,11 +375,41 @@ def test_a_long_line_is_a_line(cut: tuple[bytes, list[bytes]]) -> None:
         assert_agrees(cut)
 
 
+@st.composite
+def plain_streams(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
+    """Events that are one data line each, now and then something else, in chunks that cut them."""
+    ending = draw(st.sampled_from(["\n", "\r\n"]))
+    plain = st.sampled_from(["", "a", "bcd", "é", "x😀y", "Ａ", "longer than most"]).map(
+        lambda data: f"data: {data}{2 * ending}"
+    )
+    odd = st.sampled_from(["data: e\rf", "id: 1", ": c", "data: \ufeff", "data:", ending, "data: g\n\n"])
+    other = odd.map(lambda line: line + 2 * ending)
+    blocks = draw(st.lists(plain, min_size=1)) + draw(st.lists(plain | plain | plain | other))
+    stream = "".join(blocks).encode() + draw(st.sampled_from([b"", b"data: h", b"da", b"\xff", b"\n"]))
+    chunks: list[bytes] = []
+    while stream:
+        size = draw(st.integers(1, 12) | st.integers(12, 60))
+        chunks, stream = [*chunks, stream[:size]], stream[size:]
+    return b"".join(chunks), chunks
+
+
+@given(plain_streams())
+@example(after_a_first_event(b"data: b\n\ndata: cd", b"e\n\ndata: f"))
+@example(after_a_first_event(b"data: b\n\ndata: \xc3", b"\xa9\n\ndata: f\n\nda"))
+@example(after_a_first_event(b"data: b\n\ndata: \xc3", b"c\n\n"))
+@example(after_a_first_event(b"data: b\n\ndata: c\n", b"\n"))
+def test_chunks_that_cut_plain_events(cut: tuple[bytes, list[bytes]]) -> None:
+    assert_agrees(cut)
+
+
 class LineByLine(Decoder):
     """The decoder without its fast paths."""
 
     def _find_calm(self) -> Shape | None:
         return None
+
+    def _take_data(self, stream: bytes, end: int, shape: Shape, items: list[Item]) -> bool:
+        return False
 
     def _take_blocks(self, blocks: bytes, shape: Shape, items: list[Item]) -> bool:
         return False
@@ -390,11 +420,24 @@ def test_the_fast_paths_give_what_the_general_path_gives(
     cut: tuple[bytes, list[bytes]], limit: int, long: int
 ) -> None:
     """Under any limit, messages and all. No line is long where `LONG` is above the limit."""
+    assert_as_line_by_line(cut, limit, long)
+
+
+@given(plain_streams(), st.integers(9, 40))
+@example(after_a_first_event(b"data: b\n\ndata: cdefg", b"hijkl\n\n"), 12)
+def test_cut_plain_events_give_what_the_general_path_gives(
+    cut: tuple[bytes, list[bytes]], limit: int
+) -> None:
+    assert_as_line_by_line(cut, limit, 100)
+
+
+def assert_as_line_by_line(cut: tuple[bytes, list[bytes]], limit: int, long: int) -> None:
     plain = LineByLine(limit=limit)
-    wanted = [item for chunk in cut[1] for item in plain.feed(chunk)] + plain.close()
+    wanted = [(plain.feed(chunk), plain.offset) for chunk in cut[1]]
+    decoder = Decoder(limit=limit)
     with patch.object(long_line, "LONG", long):
-        items, decoder = run(cut[1], limit)
-    assert items == wanted
+        assert [(decoder.feed(chunk), decoder.offset) for chunk in cut[1]] == wanted
+    assert decoder.close() == plain.close()
     assert (decoder.offset, decoder.stopped, decoder.last_event_id) == (
         plain.offset,
         plain.stopped,
