@@ -6,7 +6,18 @@ from typing import Final
 
 import msgspec
 
-from conformance.dialect import PRESETS, Dialect, Matcher, Parsed, any_matches, effective_dialect, recognise
+from conformance.dialect import (
+    PRESETS,
+    Dialect,
+    Matcher,
+    Parsed,
+    Role,
+    any_matches,
+    classify,
+    effective_dialect,
+    parse,
+    recognise,
+)
 from conformance.wire import Event, Item
 
 REMEMBERED: Final = 5_000  # events; a stream that is still unknown after so many stays unknown
@@ -60,15 +71,21 @@ class Reader:
 def assume(dialect: Dialect, items: Sequence[Item]) -> tuple[Dialect, str]:
     """The dialect with what the stream makes unambiguous, and the assumption in words, "" where there is none.
 
-    Only a dialect that declares neither a preset nor a completion is added to; its own keys stand.
+    Only a dialect that declares neither a preset nor a completion is added to; its own keys stand, and what they
+    call the end marker, say, is not assumed to be the completion.
     """
     if dialect.completion is not None or dialect.preset is not None:
         return dialect, ""
     found = recognise(items)
-    if not found.assumption:
+    if not found.assumption or (found.preset is None and _ends_in_what_is_declared(dialect, items)):
         return dialect, ""
     if found.preset is not None:
         known = effective_dialect(msgspec.structs.replace(dialect, preset=found.preset))
     else:
         known = msgspec.structs.replace(dialect, completion=found.dialect.completion)
     return known, f"{found.assumption} ({found.reason})"
+
+
+def _ends_in_what_is_declared(dialect: Dialect, items: Sequence[Item]) -> bool:
+    last = next(item for item in reversed(items) if isinstance(item, Event))
+    return classify(dialect, parse(last)) is not Role.PROGRESS

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from conformance.dialect import Dialect, Role, classify, learning, parse
+from conformance.dialect import Dialect, Matcher, Role, classify, learning, parse
 from conformance.dialect.learning import REMEMBERED, Reader
 from conformance.wire import Decoder, Item
 
@@ -12,8 +12,8 @@ PROGRESS = b'data: {"n": 1}\n\n'
 DONE = b"event: done\ndata: {}\n\n"
 
 
-def roles(*blocks: bytes) -> list[Role | None]:
-    reader = Reader(Dialect())
+def roles(*blocks: bytes, dialect: Dialect = Dialect()) -> list[Role | None]:  # noqa: B008  (frozen)
+    reader = Reader(dialect)
     return [classify(reader.read(parsed), parsed) for parsed in map(parse, Decoder().feed(b"".join(blocks)))]
 
 
@@ -23,6 +23,11 @@ def test_what_ends_a_stream_is_taken_for_its_completion_when_it_comes() -> None:
 
 def test_what_came_before_without_an_end_is_no_completion() -> None:
     assert roles(PROGRESS, DONE, PROGRESS, DONE)[-1] is Role.PROGRESS
+
+
+def test_what_is_declared_to_be_something_else_is_not_taken_for_the_completion() -> None:
+    end = Dialect(end=(Matcher(event="done"),))
+    assert roles(PROGRESS, DONE, dialect=end) == [Role.PROGRESS, Role.END]
 
 
 def test_a_stream_that_ends_again_and_again_is_not_looked_at_for_ever(
