@@ -11,11 +11,14 @@ from conformance.dialect.learning import REMEMBERED, assume
 from conformance.errors import described
 from conformance.history import Exchange, History, Terms
 from conformance.rules import Judgement, Rule
-from conformance.rules.rule import inconclusive
+from conformance.rules.resource import ERROR
+from conformance.rules.rule import evidence_at, inconclusive
 from fault_injection.plans import describe
-from reports.results import Case, Verdict
+from reports.results import Case, Finding, Verdict
 
 _SEEN_IN_BYTES = frozenset({"http", "wire"})  # areas whose findings stand even where the record stops short
+
+_RAISED = 2  # errors of the application that a finding shows
 
 _READ_AS_A_WHOLE = frozenset({"complete", "watched", "timeout"})
 
@@ -126,7 +129,21 @@ def _case(
         faults=faults,
         verdict=Verdict.ERROR if isinstance(judgement, str) else judgement.at(rule.level),
         reason=judgement if isinstance(judgement, str) else judgement.reason,
-        findings=() if isinstance(judgement, str) else judgement.findings,
+        findings=() if isinstance(judgement, str) else _with_errors(history, judgement.findings),
         history=file,
         duration=round(history.duration, 3),
     )
+
+
+def _with_errors(history: History, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings; the first also shows what the application raised, if that is known and none tells it itself."""
+    errors = history.marked(ERROR)
+    if not findings or not errors or any(finding.message == errors[0].detail for finding in findings):
+        return findings
+    first, *others = findings
+    raised = [
+        evidence_at(mark.time, "", expected="no error in the application", actual=mark.detail)
+        for mark in errors[:_RAISED]
+    ]
+    evidence = (*first.evidence[:1], *raised, *first.evidence[1:])
+    return (msgspec.structs.replace(first, evidence=evidence), *others)

@@ -16,6 +16,7 @@ from conformance.asgi.flavours import AnyEvent, Flavour
 from conformance.asgi.messages import Part, Piece, Sequence
 from conformance.asgi.moments import Boundary, Kind, Moments, Side
 from conformance.asgi.types import ASGIApp, ClientDisconnected, Message, Scope
+from conformance.errors import with_its_cause
 
 _HIGH_WATER = 64 * 1024  # bytes that may wait to be written before `send` waits; asyncio's own limits
 _LOW_WATER = _HIGH_WATER // 4
@@ -92,7 +93,7 @@ class Exchange:
             if self._is_ours(error):
                 raise
             if not (self.told and _was_disconnect(error)):
-                self._failed(self, error, f"raised {type(error).__name__}: {error}")
+                self._failed(self, error, f"raised {with_its_cause(error)}")
         finally:
             self._returned = True
             self._something.set()

@@ -20,6 +20,7 @@ from conformance.history import (
     Head,
     History,
     How,
+    Mark,
     Record,
     Requested,
     Terms,
@@ -29,7 +30,8 @@ from conformance.history import (
 from conformance.judging import held, judge, judge_by, on_assumed_terms
 from conformance.outcome import judge_recorded
 from conformance.rules import RULES, Judgement, Rule
-from conformance.rules.rule import broken, conforms, inconclusive, not_applicable
+from conformance.rules.resource import ERROR
+from conformance.rules.rule import broken, conforms, evidence_at, inconclusive, not_applicable
 from conformance.run import run
 from conformance.scenarios import Scenario
 from conformance.unlocks import unlocks
@@ -100,6 +102,24 @@ def test_what_a_rule_says_becomes_a_case(judgement: Judgement, level: Level, ver
     (case,) = judge(recorded(b""), [saying(judgement, level=level)], file="h.jsonl")
     assert (case.verdict, case.reason, case.findings) == (verdict, judgement.reason, judgement.findings)
     assert (case.id, case.history) == ("subscribe/order.made-up", "h.jsonl")
+
+
+def test_a_finding_shows_what_the_application_raised() -> None:
+    """Where it runs in this process. Of many errors the first two; the rule that is about errors says it itself."""
+    raised = [Mark(time=0.25, what=ERROR, detail=f"GET /: raised KeyError: {n}") for n in range(3)]
+    failed = history([*recorded(b"").records, *raised])
+    cut = Finding("it broke", (evidence_at(0.4, "a", actual="cut"), evidence_at(0.1, "a")))
+    (case,) = judge(failed, [saying(broken([cut, Finding("again")]))])
+    assert [(each.connection, each.actual) for each in case.findings[0].evidence] == [
+        ("a", "cut"),
+        ("", "GET /: raised KeyError: 0"),
+        ("", "GET /: raised KeyError: 1"),
+        ("a", ""),
+    ]
+    assert case.findings[1] == Finding("again")
+    of_itself = Finding("GET /: raised KeyError: 0")
+    (case,) = judge(failed, [saying(broken([of_itself]))])
+    assert case.findings == (of_itself,)
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "unreached", "failed", None])

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +158,12 @@ async def test_what_breaks_the_protocol(
     assert subject.errors[0].exchange == 0
 
 
+def _line(code: str) -> str:
+    """Where in this file that stands, first."""
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    return f"{Path(__file__).name}:{next(n for n, line in enumerate(lines, 1) if line.strip() == code)}"
+
+
 @in_virtual_time
 @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), GeneratorExit()])
@@ -173,9 +180,10 @@ async def test_an_exception_is_a_500_or_an_abort(error: BaseException, flavour: 
         assert (await get(network, subject, "/early")).endswith(b"Internal Server Error")
         with pytest.raises(trio.BrokenResourceError):
             await get(network, subject, "/late")
+    line = _line("raise error")
     assert [each.message for each in subject.errors] == [
-        f"GET /early: raised {type(error).__name__}: {error}",
-        f"GET /late: raised {type(error).__name__}: {error}",
+        f"GET /early: raised {type(error).__name__}: {error} ({line})",
+        f"GET /late: raised {type(error).__name__}: {error} ({line})",
     ]
     assert "test_asgi_http.py" in subject.errors[0].trace
 
@@ -326,7 +334,10 @@ async def test_an_error_has_no_address_in_memory() -> None:
     network = VirtualNetwork()
     async with open_asgi(app, network) as subject:
         await get(network, subject)
-        assert [error.message for error in subject.errors] == ["GET /: raised ValueError: <object object>"]
+        line = _line("raise ValueError(object())")
+        assert [error.message for error in subject.errors] == [
+            f"GET /: raised ValueError: <object object> ({line})"
+        ]
 
 
 @in_virtual_time
