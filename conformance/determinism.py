@@ -4,8 +4,8 @@
 
 * trio shuffles each batch of runnable tasks. Sorted by age first and shuffled by the seed, one seed is one
   order and another seed is another. (asyncio's own queue is in order.)
-* anyio keeps cancel scopes in sets, whose order is that of addresses. They get hashes that count up. So do
-  asyncio's tasks, in `conformance.asgi`.
+* anyio keeps cancel scopes in sets, whose order is that of addresses, and applications keep queues, events and
+  futures in sets. They get hashes that count up (`counted.py`). So do asyncio's tasks, in `conformance.asgi`.
 * Worker threads take real time, over which a virtual clock jumps. Their work is done at once, in place.
 * Unfinished generators end when the garbage collector finds them, which depends on what ran before. It
   does not run meanwhile; what reference counts free is freed at once.
@@ -33,16 +33,16 @@ from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 from trio.testing import MockClock
 
+from conformance.counted import Change, counted_hashes
+
 EPOCH = 1_700_000_000.0  # what the wall clock says when trio's says 0: 14 November 2023, 22:13:20 UTC
 
 _AGES = 999_999_999.0  # seconds: trio then waits for what else may come, and jumps itself
-
-_Change: TypeAlias = tuple[Any, str, Any]  # an object, the name of an attribute of it, the value that it gets
 
 _alone = threading.Lock()
 
@@ -67,6 +67,7 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
             (_trio(), "_ALLOW_DETERMINISTIC_SCHEDULING", True),
             (trio.to_thread, "run_sync", _run_in_place),
             *_anyio(),
+            *counted_hashes(),
             *_chance(random.Random(chance)),
             *(() if epoch is None else _wall_clock(epoch)),
         ]
@@ -122,7 +123,7 @@ def virtual_clock() -> MockClock:
 
 
 @contextmanager
-def _changed(changes: list[_Change]) -> Iterator[None]:
+def _changed(changes: list[Change]) -> Iterator[None]:
     """Attributes with these values, and afterwards with those that they had."""
     before = [(owner, name, vars(owner)[name]) for owner, name, _ in changes]
     try:
@@ -147,7 +148,7 @@ async def _run_in_place(function: Callable[..., Any], *args: Any, **_: Any) -> A
     return copy_context().run(function, *args)
 
 
-def _anyio() -> list[_Change]:
+def _anyio() -> list[Change]:
     """Its scopes in order, its threads in place. Nothing where it is not installed."""
     found = _anyio_parts()
     if found is None:
@@ -209,14 +210,14 @@ def _counting(scope: Any) -> Any:
     return CancelScope
 
 
-def _chance(source: random.Random) -> list[_Change]:
+def _chance(source: random.Random) -> list[Change]:
     return [
         (os, "urandom", source.randbytes),  # what uuid calls
         (random, "_urandom", source.randbytes),  # what secrets calls
     ]
 
 
-def _wall_clock(epoch: float) -> list[_Change]:
+def _wall_clock(epoch: float) -> list[Change]:
     def now() -> float:
         return epoch + (trio.current_time() if trio.lowlevel.in_trio_run() else 0.0)
 

@@ -1,5 +1,6 @@
 """One seed, one run: to the byte, in any process; and nothing of it stays behind."""
 
+import asyncio
 import datetime
 import gc
 import os
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC
 from datetime import datetime as under_another_name
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import anyio.to_thread
@@ -202,6 +203,89 @@ def test_anyio_cancels_in_the_same_order() -> None:
     assert in_seed(2, scopes) == first, "asyncio has an order of its own"
 
 
+class Mailbox(asyncio.Queue[int]):
+    """An application's own kind of queue, which keeps a list of its kinds."""
+
+    kinds: ClassVar[list[type]] = []
+
+    def __init_subclass__(cls) -> None:
+        Mailbox.kinds.append(cls)
+
+
+class Letters(Mailbox):
+    pass
+
+
+class Named(asyncio.Event):
+    """All of one name are the same."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Named)
+
+    def __hash__(self) -> int:
+        return 7
+
+
+def closed(streams: Any) -> Any:
+    for each in streams:
+        each.close()  # else it complains when it is freed
+    return streams
+
+
+def walk(make: Callable[[], Any]) -> list[int]:
+    """Where in a set the objects stand that are put into it one after the other."""
+
+    async def made() -> list[Any]:
+        return [make() for _ in range(100)]
+
+    with seeded(1):
+        objects = asyncio.run(made())
+        number = {id(each): index for index, each in enumerate(objects)}
+        return [number[id(each)] for each in set(objects)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        asyncio.Queue,
+        lambda: asyncio.PriorityQueue(maxsize=3),
+        Letters,
+        asyncio.Event,
+        asyncio.Lock,
+        asyncio.Condition,
+        lambda: asyncio.BoundedSemaphore(2),
+        lambda: asyncio.Barrier(2),
+        lambda: asyncio.Future(),
+        lambda: asyncio.get_running_loop().create_future(),
+        lambda: trio.open_memory_channel[int](1)[0],
+        lambda: trio.open_memory_channel[int](1)[1],
+        lambda: closed(anyio.create_memory_object_stream[int](1))[0],
+    ],
+)
+def test_sets_of_what_the_application_waits_for_are_walked_in_one_order(make: Callable[[], Any]) -> None:
+    assert walk(make) == list(range(100))
+
+
+def test_what_is_in_a_set_stays_in_it_when_the_block_ends() -> None:
+    before = asyncio.Queue[int]()
+    waiting = {before}
+    with seeded(1):
+        meanwhile = Letters()
+        event, future = trio.Event(), asyncio.Future[int](loop=asyncio.new_event_loop())
+        waiting |= {meanwhile}
+        assert isinstance(future, asyncio.Future)
+        assert isinstance(asyncio.Queue(), asyncio.Queue)
+        assert {Named()} == {Named()}, "who says when two are the same is believed"
+        assert repr(meanwhile).startswith("<Letters at")
+    assert waiting == {before, meanwhile}
+    assert {before, meanwhile} <= waiting
+    assert Mailbox.kinds == [Letters]
+    assert type(asyncio.Queue()) is asyncio.Queue
+    assert isinstance(future, asyncio.Future)
+    assert isinstance(event, trio.Event)
+    future.get_loop().close()
+
+
 def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = sys.modules["trio._core._run"]
     monkeypatch.setattr(inner, "_ALLOW_DETERMINISTIC_SCHEDULING", False)
@@ -224,6 +308,10 @@ def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             "urandom": os.urandom,
             "random": random.getstate(),
             "garbage": gc.isenabled(),
+            "queue": vars(asyncio.Queue)["__init__"],
+            "channel": vars(trio.MemorySendChannel)["__init__"],
+            "future": asyncio.Future,
+            "create_future": asyncio.futures.Future,
         }
 
     with seeded(0):

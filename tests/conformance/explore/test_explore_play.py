@@ -1,5 +1,6 @@
 """Playing schedules and searching for one that breaks a rule."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from conformance.explore import (
 )
 from conformance.history import Left
 from conformance.races import RACES, Race
-from conformance.races.base import Service
+from conformance.races.base import EVENTS, Event, Job, Response, Service
 from conformance.rules.resource import ERROR, SHUT_DOWN
 from conformance.specimens import SPECIMENS
 from conformance.specimens.specimen import reference_config
@@ -69,10 +70,50 @@ def test_one_schedule_is_one_history(exploration: Exploration, schedule: Schedul
     assert first.count(b'"record":"requested"') > 3
 
 
+class Broadcast(Service):
+    """Keeps its subscribers' queues in a set, as many do, and tells them in the order of the set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subscribers: set[asyncio.Queue[None]] = set()
+
+    async def publish(self, job: Job, event: Event) -> None:
+        await super().publish(job, event)
+        for queue in list(self.subscribers):
+            queue.put_nowait(None)
+            await asyncio.sleep(0.001)  # as a write to somebody slow would
+
+    async def stream(self, job: Job, after: int, response: Response) -> None:
+        queue: asyncio.Queue[None] = asyncio.Queue()
+        self.subscribers.add(queue)
+        try:
+            for event in job.log[after:]:
+                await response.event(event)
+                after = event.number
+            while after < EVENTS:
+                await queue.get()
+                await response.event(job.log[after])
+                after += 1
+        finally:
+            self.subscribers.discard(queue)
+
+
+MANY = Exploration(asgi_subject(Broadcast), RACE["shared-queue"].config, subscribers=tuple("abcdefgh"))
+
+
+def test_a_set_of_queues_is_walked_in_one_order() -> None:
+    first = history_bytes(play_schedule(MANY, BUSY))
+    kept = []
+    for size in range(1, 6):
+        kept.append([asyncio.Queue[None]() for _ in range(size)])  # so that addresses differ
+        assert history_bytes(play_schedule(MANY, BUSY)) == first
+
+
 _DIGESTS = """
-from test_explore_play import BUSY, RACE, REFERENCE, racing
+from test_explore_play import BUSY, MANY, RACE, REFERENCE, racing
 from conformance.explore import digest, play_schedule
-print(digest(play_schedule(REFERENCE, BUSY)), digest(play_schedule(racing(RACE["late-heartbeat"]), BUSY)))
+for exploration in (REFERENCE, racing(RACE["late-heartbeat"]), MANY):
+    print(digest(play_schedule(exploration, BUSY)))
 """
 
 
@@ -88,7 +129,7 @@ def test_it_is_the_same_in_another_process() -> None:
         text=True,
         check=True,
     )
-    here = [digest(play_schedule(each, BUSY)) for each in (REFERENCE, racing(RACE["late-heartbeat"]))]
+    here = [digest(play_schedule(each, BUSY)) for each in (REFERENCE, racing(RACE["late-heartbeat"]), MANY)]
     assert there.stdout.split() == here
 
 
