@@ -16,12 +16,13 @@ from conformance.explore import (
     Replay,
     Schedule,
     asgi_subject,
-    check_repeatable,
     digest,
     load_replay,
+    play_again,
     play_schedule,
     save_replay,
     search,
+    told_unlike,
     undriven,
     words,
 )
@@ -57,8 +58,8 @@ class Explore:
         """Try so many schedules. `make` gives a fresh application for each; `config` is the file of its
         configuration, beside the test. `without`: names of rules that are left out.
 
-        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`, `NotRepeatable`; of a
-        replay file also `ReplayError` and `OSError`.
+        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`; of a replay file
+        also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that break nothing.
         """
         __tracebackhide__ = True
         self._calls += 1
@@ -74,9 +75,10 @@ class Explore:
             return
         if reason := undriven(play_schedule(exploration(seed), Schedule())):
             raise AssertionError(reason)
-        found = search(exploration(seed), most=schedules, database=self._folder / "examples").found
-        if found is not None:
-            raise AssertionError("\n".join((*_told(found), "", f"again: {self._kept(found, seed)}")))
+        searched = search(exploration(seed), most=schedules, database=self._folder / "examples")
+        if (found := searched.found) is not None:
+            again = f"again: {self._kept(found, seed)}"
+            raise AssertionError("\n".join((*_told(found, searched.unlike), "", again)))
 
     @property
     def _name(self) -> str:
@@ -102,15 +104,15 @@ class Explore:
             if whose == self._test:
                 return  # it is of another call in this test
             raise AssertionError(f"{self._replay} is of another test: select {whose}")
-        played = play_schedule(exploration(replay.seed), replay.schedule)
-        check_repeatable(exploration(replay.seed), played)
+        played, other = play_again(exploration(replay.seed), replay.schedule)
         same = digest(played) == replay.digest
         history = "the identical history" if same else "the history differs from the one that was found"
         if played.broken:
-            raise AssertionError("\n".join((*_told(played), "", f"{self._replay}: {history}")))
+            raise AssertionError("\n".join((*_told(played, other), "", f"{self._replay}: {history}")))
 
 
-def _told(played: Played) -> list[str]:
+def _told(played: Played, other: Played | None) -> list[str]:
     mends = {rule.name: rule.mend for rule in EXPLORED}
     broken = (explain(case, mends[case.rule]) for case in played.broken)
-    return ["this schedule breaks it:", *words(played.schedule), "", *broken]
+    unlike = ["", *told_unlike(played, other)] if other is not None else []
+    return ["this schedule breaks it:", *words(played.schedule), "", *broken, *unlike]

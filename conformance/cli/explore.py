@@ -33,15 +33,16 @@ from conformance.explore import (
     Searched,
     WorkerEnded,
     asgi_subject,
-    check_repeatable,
     digest,
     history_bytes,
     load_replay,
+    play_again,
     play_schedule,
     reference_subject,
     save_replay,
     search,
     search_side_by_side,
+    told_unlike,
     undriven,
     words,
 )
@@ -158,8 +159,6 @@ def explore_command(
             ": if the system ended it for want of memory, try fewer with --jobs" if error.code == -9 else ""
         )
         raise Failure(f"{error}{memory}", CONFUSED) from error
-    except NotRepeatable as error:
-        raise Failure(f"{error}; what it takes from them cannot be replayed", CONFUSED) from error
     played = searched.found or plain
     files = _report(folder, named, played, _account(searched, seed), time.time() - started)
     if searched.found is None:
@@ -181,6 +180,7 @@ def explore_command(
         ),
     )
     _tell(played)
+    _tell_unlike(played, searched.unlike)
     out.print(
         f"found as schedule {searched.until_found}, shrunk in {searched.tried - searched.until_found} more"
     )
@@ -214,21 +214,24 @@ def replay_command(
     started = time.time()
     try:
         with _watched(named) as exploration:
-            played = play_schedule(exploration, replay.schedule)
-            check_repeatable(exploration, played)
+            played, other = play_again(exploration, replay.schedule)
     except (AppNotFound, StartupError) as error:
         raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
     except NotRepeatable as error:
         raise Failure(str(error), CONFUSED) from error
-    files = _report(folder, named, played, "; ".join(words(replay.schedule)), time.time() - started)
+    account = _whole("; ".join(words(replay.schedule)), played, other)
+    files = _report(folder, named, played, account, time.time() - started)
     if digest(played) == replay.digest:
         out.print("the identical history")
+    elif other is not None:
+        out.print("the history differs from the one that was found")
     else:
         out.print(
             "the history differs from the one that was found: the application, its configuration or what is "
-            "installed has changed since"
+            "installed has changed since, or it does not repeat"
         )
     _tell(played)
+    _tell_unlike(played, other)
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
     raise typer.Exit(BREAKS if played.broken else CONFORMS)
@@ -309,8 +312,14 @@ def _named(
 def _account(searched: Searched, seed: int) -> str:
     if searched.found is not None:
         phrases = "; ".join(words(searched.found.schedule))
-        return f"The smallest schedule from seed {seed} that breaks a rule: {phrases}."
+        account = f"The smallest schedule from seed {seed} that breaks a rule: {phrases}."
+        return _whole(account, searched.found, searched.unlike)
     return f"{plural(searched.tried, 'schedule')} from seed {seed} broke nothing; this is the plain one."
+
+
+def _whole(account: str, played: Played, other: Played | None) -> str:
+    """The account, with what is to be said where the schedule does not repeat."""
+    return account if other is None else "\n".join((account, *told_unlike(played, other)))
 
 
 def _report(folder: Path, named: _Named, played: Played, account: str, duration: float) -> list[Path]:
@@ -335,6 +344,12 @@ def _report(folder: Path, named: _Named, played: Played, account: str, duration:
     if played.broken:
         print_summary(out, results)
     return [*write(folder, results, run.timelines), path]
+
+
+def _tell_unlike(played: Played, other: Played | None) -> None:
+    if other is not None:
+        for line in told_unlike(played, other):
+            out.print(visible(line), markup=False)
 
 
 def _tell(played: Played) -> None:

@@ -24,8 +24,9 @@ from conformance.explore.schedule import (
     save_replay,
     words,
 )
-from conformance.explore.search import NotRepeatable, Searched, check_repeatable, search
+from conformance.explore.search import Searched, search
 from conformance.explore.subjects import Subject, asgi_subject, reference_subject
+from conformance.explore.unlike import NotRepeatable, play_again, told_unlike
 
 __all__ = [
     "EXPLORED",
@@ -46,16 +47,17 @@ __all__ = [
     "Unaware",
     "WorkerEnded",
     "asgi_subject",
-    "check_repeatable",
     "digest",
     "fresh_app",
     "history_bytes",
     "load_replay",
+    "play_again",
     "play_schedule",
     "reference_subject",
     "save_replay",
     "search",
     "search_side_by_side",
+    "told_unlike",
     "undriven",
     "words",
 ]

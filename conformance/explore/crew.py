@@ -18,12 +18,11 @@ from typing import Final, TypeAlias
 from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 
 from conformance.errors import described
-from conformance.explore.play import Exploration, digest, play_schedule
+from conformance.explore.play import Exploration, history_bytes, play_schedule, played_elsewhere
 from conformance.explore.schedule import Schedule
 from conformance.explore.search import (
     BATCH,
     Batch,
-    NotRepeatable,
     Searched,
     Told,
     batches,
@@ -55,13 +54,15 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of a batch. `schedule` is the smallest that breaks a rule, `digest` that of its history; `kept` is
-    what is to be found in the database the next time."""
+    """What came of a batch. `schedule` is the smallest that breaks a rule, `history` what it gave, and `unlike` what it
+    gave when it was played again, if that is another one; `kept` is what is to be found in the database the next time.
+    """
 
     until_found: int
     tried: int
     schedule: Schedule | None = None
-    digest: str = ""
+    history: bytes = b""
+    unlike: bytes = b""
     kept: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -112,7 +113,7 @@ def search_side_by_side(
     """`search` with so many workers. `opened` is called in each of them, and gives the same exploration there; so
     it can be pickled. `exploration` plays what was found again in this process.
 
-    Raises `NotRepeatable`, `WorkerEnded`, and what a worker raised.
+    Raises `WorkerEnded`, and what a worker raised.
     """
     waiting, done = batches(most), dict[int, _Done]()
     crew_size = min(workers, -(-most // BATCH))
@@ -165,15 +166,19 @@ def _put_together(
             if database is not None:
                 for key, value in result.kept:
                     database.save(key, value)
-            found = play_schedule(exploration, result.schedule)
-            if digest(found) != result.digest:
-                raise NotRepeatable(
-                    "the same schedule gave another history in another process: the subject uses a clock, threads or "
-                    "randomness of its own, or the order of a set (PYTHONHASHSEED)"
-                )
-            return Searched(result.until_found, result.tried, found).after(tried)
+            return _found(exploration, result, result.schedule).after(tried)
         tried += result.tried
     return Searched(tried, tried, None)
+
+
+def _found(exploration: Exploration, result: _Done, schedule: Schedule) -> Searched:
+    """What a worker has found, as it is here. Where it gives another history here, what was seen there stands."""
+    here = play_schedule(exploration, schedule)
+    if history_bytes(here) == result.history and not result.unlike:
+        return Searched(result.until_found, result.tried, here)
+    there = played_elsewhere(exploration, schedule, result.history)
+    other = played_elsewhere(exploration, schedule, result.unlike) if result.unlike else here
+    return Searched(result.until_found, result.tried, there, other)
 
 
 @contextmanager
@@ -221,7 +226,9 @@ def _tried(exploration: Exploration, batch: Batch, database: Path | None, told: 
     if searched.found is None:
         return done
     kept = tuple((key, value) for key, values in aside.data.items() for value in sorted(values))
-    return replace(done, schedule=searched.found.schedule, digest=digest(searched.found), kept=kept)
+    history = history_bytes(searched.found)
+    unlike = history_bytes(searched.unlike) if searched.unlike is not None else b""
+    return replace(done, schedule=searched.found.schedule, history=history, unlike=unlike, kept=kept)
 
 
 def _end_with_parent() -> None:

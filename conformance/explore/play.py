@@ -14,7 +14,7 @@ from conformance.explore.rules import EXPLORED
 from conformance.explore.schedule import Schedule
 from conformance.explore.subjects import Subject
 from conformance.explore.visits import scenario
-from conformance.history import Concluded, History, history
+from conformance.history import Concluded, History, Record, history
 from conformance.judging import held, judge, on_assumed_terms
 from conformance.rules import Rule
 from conformance.rules.resource import ERROR
@@ -71,6 +71,16 @@ def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
     """Run the subject through a schedule. The same schedule gives the same history, byte for byte."""
     with seeded(exploration.seed + schedule.order):
         recorded = trio.run(_run, exploration, schedule, clock=virtual_clock())
+    return _judged(exploration, schedule, recorded)
+
+
+def played_elsewhere(exploration: Exploration, schedule: Schedule, content: bytes) -> Played:
+    """What another process has played: `content` is its history (see `history_bytes`)."""
+    decoder = msgspec.json.Decoder(Record)
+    return _judged(exploration, schedule, history(map(decoder.decode, content.splitlines())))
+
+
+def _judged(exploration: Exploration, schedule: Schedule, recorded: History) -> Played:
     (settled,) = on_assumed_terms({"": recorded}).values()
     cases = judge(settled, exploration.rules, anywhere=True)
     return Played(schedule, recorded, tuple(cases))

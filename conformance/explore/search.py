@@ -16,13 +16,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 
 from conformance.explore.draw import by_the_seed_alone, schedules
-from conformance.explore.play import Exploration, Played, history_bytes, play_schedule
+from conformance.explore.play import Exploration, Played, play_schedule
 from conformance.explore.schedule import Schedule
-
-
-class NotRepeatable(Exception):
-    """The same schedule gave another history: the subject uses a clock, threads, or randomness of its own."""
-
+from conformance.explore.unlike import unlike
 
 BATCH: Final = 100
 """Schedules in a batch. In larger ones Hypothesis repeats more of the histories that it has had."""
@@ -33,11 +29,13 @@ Told: TypeAlias = Callable[[int, bool], None]
 @dataclass(frozen=True)
 class Searched:
     """How many schedules were tried until the first one broke a rule (or in all), how many in all, and the
-    smallest that breaks it, if one does."""
+    smallest that breaks it, if one does. `unlike`: what it gave when it was played again, where that is another
+    history; then what was found is true of the run in which it was seen, and need not be the smallest."""
 
     until_found: int
     tried: int
     found: Played | None
+    unlike: Played | None = None
 
     def after(self, tried: int) -> "Searched":
         """The same, where so many schedules were tried before that broke nothing."""
@@ -72,7 +70,7 @@ def search(
     """Try up to `most` schedules. What was found is kept in `database`, and tried first the next time.
 
     `told` hears of every schedule: how many were tried, and whether one that breaks a rule was found, so that
-    it is being shrunk. Raises `NotRepeatable`.
+    it is being shrunk.
     """
     tried, kept = 0, kept_in(database)
     for batch in batches(most):
@@ -130,17 +128,16 @@ def search_batch(
     try:
         with by_the_seed_alone():
             attempt()
-    except _Broken:
+    except (_Broken, Flaky):  # flaky: it broke the rule once, and not again; that it did stands
         pass
-    except Flaky as flaky:
-        raise NotRepeatable(
-            "the same schedule did not break the rule again: the subject uses a clock, threads or randomness of its own"
-        ) from flaky
-    if smallest is not None:
-        smallest, more = _bare(exploration, smallest)
-        tried += more
-        check_repeatable(exploration, smallest)
-    return Searched(until_found, tried, smallest)
+    if smallest is None:
+        return Searched(until_found, tried, None)
+    other = unlike(exploration, smallest)
+    if other is None:
+        bare, more = _bare(exploration, smallest)
+        other = unlike(exploration, bare) if bare is not smallest else None
+        smallest, tried = bare, tried + more
+    return Searched(until_found, tried, smallest, other)
 
 
 def _bare(exploration: Exploration, played: Played) -> tuple[Played, int]:
@@ -155,14 +152,6 @@ def _bare(exploration: Exploration, played: Played) -> tuple[Played, int]:
         else:
             index += 1
     return played, tried
-
-
-def check_repeatable(exploration: Exploration, played: Played) -> None:
-    """Play the schedule again. Raises `NotRepeatable` where it gives another history."""
-    if history_bytes(play_schedule(exploration, played.schedule)) != history_bytes(played):
-        raise NotRepeatable(
-            "the same schedule gave another history: the subject uses a clock, threads or randomness of its own"
-        )
 
 
 class _Broken(AssertionError):

@@ -100,6 +100,27 @@ def test_what_the_command_found_can_be_played_by_a_test(pytester: pytest.Pyteste
     assert "this schedule breaks it:" in played.stdout.str()
 
 
+def test_what_does_not_repeat_fails_and_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_mine="""
+        from itertools import count
+        from conformance.races.orphaned_producer import Racy, Twin
+
+        numbers = count()
+
+        def moody():
+            return Racy() if next(numbers) % 3 else Twin()
+
+        def test_moody(sse_explore):
+            sse_explore(moody, "sse-conformance.toml", schedules=100)
+        """
+    )
+    result = pytester.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(failed=1)
+    assert "it does not repeat exactly: played again" in result.stdout.str()
+    assert "likely causes: a set of the application's own objects" in result.stdout.str()
+
+
 def test_a_file_that_is_none_is_told(pytester: pytest.Pytester) -> None:
     played = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_others", "--sse-replay", "test_mine.py")
     played.assert_outcomes(failed=1, deselected=1)

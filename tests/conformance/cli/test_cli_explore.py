@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cli_world import fresh_modules
 from typer.testing import CliRunner, Result
 
 from conformance.cli.app import make_app
@@ -64,6 +65,52 @@ def test_another_history_is_told() -> None:
     again = typed("replay", str(path))
     assert again.exit_code == 1
     assert "the history differs" in again.output
+
+
+MOODY = """
+from itertools import count
+from conformance.races.base import Service
+
+class Moody(Service):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    async def publish(self, job, event):
+        if self.number == 7:
+            raise ValueError("not in the mood")
+        await super().publish(job, event)
+
+numbers = count()
+
+def make():
+    return Moody(next(numbers))
+"""
+
+
+def test_what_does_not_repeat_is_reported_all_the_same() -> None:
+    Path("moody.py").write_text(MOODY)
+    with fresh_modules():
+        found = typed("explore", "--app", "moody:make()", "--schedules", "20", "--out", "out")
+    assert found.exit_code == 1, found.output
+    assert "ValueError: not in the mood" in found.output
+    assert "it does not repeat exactly: played again, the same schedule gave another" in found.output
+    assert "the two part at record" in found.output
+    assert "a set of the application's own objects" in found.output
+    assert "not in the mood" in Path("out/histories/explore.jsonl").read_text()
+    assert "it does not repeat exactly" in Path("out/report.html").read_text()
+
+
+def test_what_does_not_repeat_is_played_until_it_breaks() -> None:
+    Path("moody.py").write_text(MOODY.replace("self.number == 7", "self.number % 4 == 2"))
+    with fresh_modules():
+        found = typed("explore", "--app", "moody:make()", "--schedules", "20", "--out", "out")
+    assert found.exit_code == 1, found.output
+    with fresh_modules():
+        again = typed("replay", "out/replay.json", "--out", "again")
+    assert again.exit_code == 1, again.output
+    assert "it does not repeat exactly" in again.output
+    assert "not in the mood" in Path("again/histories/explore.jsonl").read_text()
 
 
 def test_what_is_right_passes() -> None:

@@ -2,16 +2,17 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from conformance.asgi.types import ASGIApp, Receive, Scope, Send
+from conformance.asgi.types import Receive, Scope, Send
 from conformance.explore import (
     EXPLORED,
     Exploration,
@@ -26,9 +27,11 @@ from conformance.explore import (
     asgi_subject,
     digest,
     history_bytes,
+    play_again,
     play_schedule,
     reference_subject,
     search,
+    told_unlike,
 )
 from conformance.history import Left
 from conformance.races import RACES, Race
@@ -197,14 +200,67 @@ def test_a_slow_application_is_not_taken_for_one_that_leaves_tasks() -> None:
         assert breaks(exploration, Hold(f"*.send.*.{side}", 5.0)) == set()
 
 
-def test_who_draws_its_own_lots_is_told(tmp_path: Path) -> None:
-    calls = count()
+class Moody(Service):
+    """Says who it is: another one each time that it is made. Raises an error where its number is one of `bad`."""
 
-    def make() -> ASGIApp:
-        return Service() if next(calls) % 3 else RACE["shared-queue"].make()
+    def __init__(self, number: int, bad: Container[int]) -> None:
+        super().__init__()
+        self.number, self.bad = number, bad
 
-    with pytest.raises(NotRepeatable, match="clock, threads or randomness"):
-        search(Exploration(asgi_subject(make), RACE["shared-queue"].config), most=50)
+    async def publish(self, job: Job, event: Event) -> None:
+        if self.number in self.bad:
+            raise ValueError(f"I am {self.number}")
+        await super().publish(job, event)
+
+    async def stream(self, job: Job, after: int, response: Response) -> None:
+        await response.write(f": I am {self.number}\n\n".encode())
+        await super().stream(job, after, response)
+
+
+def moody(bad: Container[int]) -> Exploration:
+    numbers = count()
+    return Exploration(asgi_subject(lambda: Moody(next(numbers), bad)), RACE["shared-queue"].config)
+
+
+def test_what_was_seen_once_and_not_again_is_found_all_the_same() -> None:
+    searched = search(moody(bad={7}), most=50)
+    assert searched.found is not None
+    assert searched.unlike is not None
+    assert searched.until_found == 8
+    assert "resource.no-errors" in {case.rule for case in searched.found.broken}
+    assert searched.unlike.broken == ()
+    first, where, here, there, causes = told_unlike(searched.found, searched.unlike)
+    assert first.endswith("the same schedule gave another history, which breaks nothing.")
+    assert re.fullmatch(r"the two part at record \d+, of \d+ and \d+:", where)
+    assert here.startswith("  in this run: ")
+    assert "I am 7" in here
+    assert "I am 7" not in there
+    assert "a set of the application's own objects" in causes
+
+
+def test_what_breaks_each_time_in_another_way_is_found() -> None:
+    searched = search(moody(bad=range(1000)), most=50)
+    assert searched.found is not None
+    assert searched.unlike is not None
+    assert searched.unlike.broken
+    assert "which breaks " in told_unlike(searched.found, searched.unlike)[0]
+
+
+def test_what_repeats_is_not_told_to_differ() -> None:
+    searched = search(racing(RACE["orphaned-producer"]), most=100)
+    assert searched.found is not None
+    assert searched.unlike is None
+
+
+def test_a_schedule_that_breaks_now_and_then_is_played_until_it_does() -> None:
+    played, other = play_again(moody(bad={3, 6}), Schedule())
+    assert played.broken
+    assert other is not None
+    assert other.broken == ()
+    alike, none = play_again(racing(RACE["orphaned-producer"]), Schedule())
+    assert (alike.broken, none) == ((), None)
+    with pytest.raises(NotRepeatable, match=r"the two part at record .* No play of it breaks a rule"):
+        play_again(moody(bad={-1}), Schedule((Late("b", 0.05),)))
 
 
 def test_what_was_found_is_tried_first_the_next_time(tmp_path: Path) -> None:
