@@ -9,18 +9,18 @@
 * Worker threads take real time, over which a virtual clock jumps. Their work is done at once, in place.
 * Unfinished generators end when the garbage collector finds them, which depends on what ran before. It
   does not run meanwhile; what reference counts free is freed at once.
-* The application's own chance: `random`, `os.urandom` (so `uuid` and `secrets`), and the time that it reads:
-  `time.time`, `time.monotonic` and `datetime.now` follow trio's clock.
+* The application's own chance (`chance.py`), and the time that it reads: `time.time`, `monotonic`, `perf_counter`,
+  `strftime` and their like, and `datetime.now` follow trio's clock.
 
 Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start), sets of plain
-objects, `datetime` under another name, and threads that it starts itself.
+objects, `datetime` and functions of `time` under another name, the time of the processor, and threads that it starts
+itself.
 """
 
 import datetime
 import gc
 import itertools
 import math
-import os
 import random
 import sys
 import threading
@@ -38,11 +38,14 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
+from conformance.chance import seeded_chance
 from conformance.counted import Change, counted_hashes
 
 EPOCH = 1_700_000_000.0  # what the wall clock says when trio's says 0: 14 November 2023, 22:13:20 UTC
 
 _AGES = 999_999_999.0  # seconds: trio then waits for what else may come, and jumps itself
+
+_READING = 1_000  # nanoseconds that reading the clock of `time.perf_counter` takes
 
 _alone = threading.Lock()
 
@@ -68,7 +71,7 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
             (trio.to_thread, "run_sync", _run_in_place),
             *_anyio(),
             *counted_hashes(),
-            *_chance(random.Random(chance)),
+            *seeded_chance(random.Random(chance)),
             *(() if epoch is None else _wall_clock(epoch)),
         ]
         before = scheduler.getstate(), random.getstate()
@@ -210,25 +213,61 @@ def _counting(scope: Any) -> Any:
     return CancelScope
 
 
-def _chance(source: random.Random) -> list[Change]:
-    return [
-        (os, "urandom", source.randbytes),  # what uuid calls
-        (random, "_urandom", source.randbytes),  # what secrets calls
-    ]
-
-
 def _wall_clock(epoch: float) -> list[Change]:
+    """The clocks, and what reads one itself where it is given no time."""
+    perf_counter_ns, readings, asked = time.perf_counter_ns, itertools.count(1), False
+
+    def since() -> float:
+        return trio.current_time() if trio.lowlevel.in_trio_run() else 0.0
+
     def now() -> float:
-        return epoch + (trio.current_time() if trio.lowlevel.in_trio_run() else 0.0)
+        return epoch + since()
 
     def now_ns() -> int:
         return round(now() * 1e6) * 1000  # a float has no more digits
+
+    def reading_ns() -> int:
+        """Nobody sees this clock stand still: who divides by what has passed may do so. trio's clocks are built on it,
+        so to them it is what it was."""
+        nonlocal asked
+        if asked or not trio.lowlevel.in_trio_run():
+            return perf_counter_ns()
+        asked = True
+        try:
+            return round(since() * 1e9) + next(readings) * _READING
+        finally:
+            asked = False
+
+    def reading() -> float:
+        return reading_ns() / 1e9
 
     return [
         (time, "time", now),
         (time, "time_ns", now_ns),
         (time, "monotonic", now),
         (time, "monotonic_ns", now_ns),
+        (time, "perf_counter", reading),
+        (time, "perf_counter_ns", reading_ns),
+        *_calendar(now),
+    ]
+
+
+def _calendar(now: Callable[[], float]) -> list[Change]:
+    gmtime, localtime, strftime = time.gmtime, time.localtime, time.strftime
+    asctime, ctime = time.asctime, time.ctime
+
+    def at(seconds: float | None) -> float:
+        return now() if seconds is None else seconds
+
+    def moment(t: Any) -> Any:
+        return localtime(now()) if t is None else t
+
+    return [
+        (time, "gmtime", lambda seconds=None: gmtime(at(seconds))),
+        (time, "localtime", lambda seconds=None: localtime(at(seconds))),
+        (time, "ctime", lambda seconds=None: ctime(at(seconds))),
+        (time, "asctime", lambda t=None: asctime(moment(t))),
+        (time, "strftime", lambda format, t=None: strftime(format, moment(t))),
     ]
 
 

@@ -114,6 +114,10 @@ async def chance() -> list[Any]:
         str(uuid.uuid4()),
         secrets.token_hex(4),
         os.urandom(3),
+        random.Random().random(),
+        random.SystemRandom().random(),
+        secrets.choice(range(10**9)),
+        os.getrandom(3) if hasattr(os, "getrandom") else b"",
         time.time(),
         time.time_ns(),
         datetime.datetime.now(UTC).isoformat(),
@@ -124,8 +128,9 @@ async def chance() -> list[Any]:
 def test_the_chance_of_the_application() -> None:
     first = in_seed(1, chance)
     assert first == in_seed(1, chance)
-    assert first[:4] != in_seed(2, chance)[:4]
-    assert first[4:] == [
+    other = in_seed(2, chance)
+    assert [one for one, another in zip(first[:8], other[:8], strict=True) if one == another and one] == []
+    assert first[8:] == [
         EPOCH + 2.5,
         int(EPOCH * 1e9) + 2_500_000_000,
         "2023-11-14T22:13:22.500000+00:00",
@@ -133,9 +138,46 @@ def test_the_chance_of_the_application() -> None:
     ]
 
 
+async def clocks() -> list[Any]:
+    await trio.sleep(2.5)
+    random.seed()
+    return [
+        uuid.uuid1(),
+        uuid.uuid1(),
+        random.random(),
+        time.perf_counter(),
+        time.perf_counter_ns(),
+        time.strftime("%M:%S"),
+        time.gmtime()[:6],
+        time.localtime()[4:6],
+        time.ctime()[14:19],
+        time.asctime()[14:19],
+    ]
+
+
+def test_the_clocks_that_the_application_reads() -> None:
+    before = uuid.getnode(), uuid.uuid1().time
+    first = in_seed(1, clocks)
+    assert first == in_seed(1, clocks)
+    assert first[0] != first[1], "as many at one moment as are wanted"
+    assert first[2] != in_seed(2, clocks)[2]
+    assert 2.5 < first[3] < 2.6
+    assert first[4] > first[3] * 1e9, "it never stands still: who divides by what has passed may do so"
+    assert first[5:] == ["13:22", (2023, 11, 14, 22, 13, 22), (13, 22), "13:22", "13:22"]
+    assert (uuid.getnode(), uuid.uuid1().time > before[1]) == (before[0], True)
+
+
+def test_a_given_time_is_that_time() -> None:
+    with seeded(1):
+        assert time.gmtime(0)[:6] == (1970, 1, 1, 0, 0, 0)
+        assert time.strftime("%Y", time.gmtime(0)) == "1970"
+        assert time.asctime(time.gmtime(0)) == "Thu Jan  1 00:00:00 1970"
+        assert random.Random(7).random() == random.Random(7).random()
+
+
 def test_the_wall_clock_can_be_left_alone() -> None:
     before = time.time()
-    real = in_seed(1, chance, epoch=None)[4]
+    real = in_seed(1, chance, epoch=None)[8]
     assert before <= real <= time.time()
 
 
@@ -303,6 +345,13 @@ def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             "time": time.time,
             "time_ns": time.time_ns,
             "monotonic": time.monotonic,
+            "perf_counter": time.perf_counter,
+            "strftime": time.strftime,
+            "localtime": time.localtime,
+            "uuid": uuid._last_timestamp,  # type: ignore[attr-defined]
+            "node": uuid._node,  # type: ignore[attr-defined]
+            "seed": random.Random.seed,
+            "seed of all": random.seed,
             "datetime": datetime.datetime,
             "here": under_another_name is datetime.datetime,
             "urandom": os.urandom,
@@ -316,6 +365,7 @@ def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with seeded(0):
         pass  # so that anyio's modules are there
+    uuid._last_timestamp = 1  # type: ignore[attr-defined]
     before = everything()
     with seeded(1):
         during = everything()
