@@ -37,6 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--sse-replay", metavar="FILE", help="a schedule that sse_explore plays, and no other")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Look at the replay file at once. Raises `pytest.UsageError` where it is none."""
+    if replay := config.getoption("--sse-replay"):
+        from conformance.explore.schedule import ReplayError, load_replay
+
+        try:
+            load_replay(Path(replay))
+        except ReplayError as error:
+            raise pytest.UsageError(f"--sse-replay {error}") from error
+        except OSError as error:
+            raise pytest.UsageError(f"--sse-replay {replay}: {error.strerror or error}") from error
+
+
 @pytest.fixture
 def sse_proxy() -> Iterator[FaultProxies]:
     """Puts a fault proxy in front of any address.

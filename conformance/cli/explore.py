@@ -53,7 +53,9 @@ from conformance.outcome import Examined, put_together
 from conformance.picture import picture
 from conformance.specimens.specimen import reference_config
 from conformance.testing_explore import OF_A_TEST
+from conformance.triggers import triggers
 from fault_injection.network import Network
+from fault_injection.triggers import check_triggers
 from reports.outcome import plural
 from reports.text import visible
 
@@ -211,6 +213,10 @@ def replay_command(
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
     named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)
+    try:
+        check_triggers(replay.schedule.plan, triggers(named.exploration.config.dialect))
+    except ValueError as error:
+        raise Failure(f"{file}: {error}", MISUSED) from error
     started = time.time()
     try:
         with _watched(named) as exploration:
@@ -270,9 +276,12 @@ def _watched(named: _Named) -> Iterator[Exploration]:
 
 
 def _found(config: Path, replay: Path) -> Path:
-    """The configuration that a replay file names: from here, or else beside the file."""
+    """The configuration that a replay file names: from here, or else beside the file. Raises `Failure` (2)."""
     beside = replay.parent / config
-    return beside if not config.exists() and beside.exists() else config
+    try:
+        return beside if not config.exists() and beside.exists() else config
+    except (OSError, ValueError) as error:  # no path at all: too long, or with a zero byte in it
+        raise Failure(f"{replay}: its config can be no path: {said(error)}", MISUSED) from error
 
 
 def _named(

@@ -4,6 +4,7 @@ Nothing chosen is the plain run. Every choice is one departure from it, so a fai
 shrunk says in a few words what it takes. A replay file holds one schedule, its seed, and what it broke.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ _HELD = 120.0  # seconds of virtual time
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=4096)]
+
+_CROSSING = re.compile(r"(\*|\d{1,9})\.(call|return|(send|receive)\.(\*|\d{1,9})\.(before|after))")
 
 
 class _Choice(msgspec.Struct, frozen=True, tag_field="choice", forbid_unknown_fields=True):
@@ -58,10 +62,17 @@ class Hold(_Choice, frozen=True, tag="hold"):
 
     `boundary` is named as in `conformance.asgi.moments`: `1.send.2.before` is the third `send` of the second
     exchange, before anything of it is done. `*` stands for every exchange, or every `send` or `receive`.
+    Raises `ValueError` for what names none.
     """
 
     boundary: str
     seconds: Seconds
+
+    def __post_init__(self) -> None:
+        if _CROSSING.fullmatch(self.boundary) is None:
+            raise ValueError(
+                f"{self.boundary[:40]!r} names no boundary: write e.g. 1.send.2.before, *.receive.*.after, or 0.call"
+            )
 
 
 class Unaware(_Choice, frozen=True, tag="unaware"):
@@ -82,13 +93,16 @@ class Order(_Choice, frozen=True, tag="order"):
     seed: Count
 
 
+MOST_CHOICES = 200
+"""In a schedule that is read: what is drawn has a dozen at the most, and each costs time."""
+
 Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The choices of one run, in the order in which they were drawn."""
 
-    choices: tuple[Choice, ...] = ()
+    choices: Annotated[tuple[Choice, ...], msgspec.Meta(max_length=MOST_CHOICES)] = ()
 
     @property
     def plan(self) -> Plan:
@@ -148,8 +162,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     schedule breaks. `digest`: SHA-256 of the history that it gives, in hexadecimal."""
 
     version: int = VERSION
-    subject: str
-    config: str | None = None
+    subject: Name
+    config: Name | None = None
     seed: int = 0
     schedule: Schedule
     breaks: tuple[str, ...] = ()
@@ -168,14 +182,18 @@ class _Versioned(msgspec.Struct):
 
 def load_replay(path: Path) -> Replay:
     """Read a replay file. Raises `ReplayError`, `OSError`."""
+    if path.exists() and not path.is_file():  # a pipe that nobody writes to would be waited for
+        raise ReplayError(f"{path}: not a replay file: it is no regular file")
     try:
         content = read_small(path)
         version = msgspec.json.decode(content, type=_Versioned).version
-        if version > VERSION:
+        if not 1 <= version <= VERSION:
             raise ReplayError(
                 f"{path}: version {version} of the format; this sse-conformance reads up to {VERSION}"
             )
         return msgspec.json.decode(content, type=Replay)
+    except RecursionError:
+        raise ReplayError(f"{path}: not a replay file: it is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ReplayError(f"{path}: not a replay file: {error}") from error
 

@@ -121,7 +121,15 @@ def test_what_does_not_repeat_fails_and_says_so(pytester: pytest.Pytester) -> No
     assert "likely causes: a set of the application's own objects" in result.stdout.str()
 
 
-def test_a_file_that_is_none_is_told(pytester: pytest.Pytester) -> None:
-    played = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_others", "--sse-replay", "test_mine.py")
-    played.assert_outcomes(failed=1, deselected=1)
-    assert "not a replay file" in played.stdout.str()
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("nowhere.json", "--sse-replay nowhere.json: No such file or directory"),
+        ("test_mine.py", "--sse-replay test_mine.py: not a replay file"),
+    ],
+)
+def test_a_file_that_is_none_is_a_wrong_call(pytester: pytest.Pytester, file: str, says: str) -> None:
+    called = pytester.runpytest_subprocess(*PLUGIN, "-k", "test_of_others", "--sse-replay", file)
+    assert called.ret == pytest.ExitCode.USAGE_ERROR
+    assert says in called.stderr.str()
+    assert "Traceback" not in called.stderr.str()

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from conformance.cli.app import make_app
 from conformance.cli.common import MISUSED, Failure
-from conformance.explore import load_replay, save_replay
+from conformance.explore import Break, Choice, Replay, Schedule, load_replay, save_replay
+from fault_injection.faults import AtTrigger, Disconnect
 
 CONFIG = Path("conformance/races/races.toml").resolve()
 RACE = "conformance.races.orphaned_producer:Racy()"
@@ -139,6 +140,22 @@ def test_a_configuration_of_another_target_is_not_passed_over() -> None:
     refused = typed("explore")
     assert isinstance(refused.exception, Failure)
     assert "has no target.app: name the application with --app" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("config", "choices", "says"),
+    [
+        ("x" * 300, (), "replay.json: its config can be no path: File name too long"),
+        ("a\0b", (), "there is no such file"),
+        (None, (Break(Disconnect(when=AtTrigger("zzz"))),), "replay.json: the plan names the trigger 'zzz'"),
+    ],
+)
+def test_a_damaged_replay_file_is_told(config: str | None, choices: tuple[Choice, ...], says: str) -> None:
+    save_replay(Path("replay.json"), Replay(subject=RACE, config=config, schedule=Schedule(choices)))
+    result = typed("replay", "replay.json")
+    assert isinstance(result.exception, Failure)
+    assert result.exception.code == MISUSED
+    assert says in str(result.exception)
 
 
 @pytest.mark.parametrize(

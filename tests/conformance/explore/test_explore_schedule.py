@@ -1,5 +1,6 @@
 """Schedules as data: in words, in files, at the boundaries."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -77,6 +78,15 @@ def test_every_schedule_goes_through_a_file_and_into_words(schedule: Schedule) -
     assert len(words(schedule)) == max(1, len(schedule.choices))
 
 
+def _of(choices: list[Order]) -> bytes:
+    return msgspec.json.encode({"subject": "a:b", "schedule": {"choices": choices}})
+
+
+def _held(boundary: str) -> bytes:
+    choice = f'{{"choice": "hold", "boundary": "{boundary}", "seconds": 1}}'
+    return f'{{"subject": "a:b", "schedule": {{"choices": [{choice}]}}}}'.encode()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -84,6 +94,14 @@ def test_every_schedule_goes_through_a_file_and_into_words(schedule: Schedule) -
         (b"\xff\xfe", "not a replay file"),
         (b'{"subject": "a:b", "schedule": {"choices": [{"choice": "jump"}]}}', "not a replay file"),
         (b'{"subject": "a:b", "schedule": {}, "version": 99}', "version 99"),
+        (b'{"subject": "a:b", "schedule": {}, "version": 0}', "version 0"),
+        (b'{"subject": "a:b", "schedule": {}, "version": -1}', "version -1"),
+        (b'{"x": ' + 100_000 * b"[" + 100_000 * b"]" + b"}", "nested too deeply"),
+        (b'{"subject": "a:b", "schedule": {}, "config": "' + 5_000 * b"x" + b'"}', "length <= 4096"),
+        (_of(20_000 * [Order(1)]), "length <= 200"),
+        (_held("abc"), r"'abc' names no boundary: write e\.g\. 1\.send\.2\.before"),
+        (_held("1.send.2"), "names no boundary"),
+        (_held("1.call\\n"), "names no boundary"),
         (b'{"subject": "a:b", "schedule": {"choices": [{"choice": "jump"}]}, "version": 99}', "version 99"),
     ],
 )
@@ -93,6 +111,14 @@ def test_what_is_no_replay_file_is_told(tmp_path: Path, text: bytes, says: str) 
     with pytest.raises(ReplayError, match=says) as caught:
         load_replay(path)
     assert str(path) in str(caught.value)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(ReplayError, match="it is no regular file"):
+            load_replay(path)
 
 
 async def test_holds_by_name_and_by_star(autojump_clock: object) -> None:
