@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from conformance.asgi import AppNotFound, Options, StartupError, Subject, open_asgi
+from conformance.asgi.errors import without_addresses
 from conformance.asgi.flavours import FlavourName
 from conformance.asgi.types import ASGIApp
 from conformance.config import Limits
@@ -128,7 +129,7 @@ def observed(subject: Subject, zero: float, *, shut_down: bool = True) -> Iterat
     for error in subject.errors:
         yield Mark(time=error.at - zero, what=ERROR, detail=error.message)
     if subject.lifespan.supported and subject.lifespan.note and not left_behind:
-        yield Mark(time=now, what=ERROR, detail=subject.lifespan.note)
+        yield Mark(time=now, what=ERROR, detail=without_addresses(subject.lifespan.note))
     if not shut_down:
         return
     yield Mark(time=now, what=SHUT_DOWN)

@@ -9,6 +9,11 @@ import trio
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=[ >])")  # in a `repr`: another one in each process
 
 
+def without_addresses(text: str) -> str:
+    """The text, without where in memory the objects in it are."""
+    return _ADDRESS.sub("", text)
+
+
 class AppError(msgspec.Struct, frozen=True):
     """Something that the application did wrong, or that nobody in it caught.
 
@@ -33,4 +38,4 @@ class Errors(list[AppError]):
         if trio.lowlevel.in_trio_run():
             self._now = trio.current_time()
         trace = "".join(traceback.format_exception(error)) if error is not None else ""
-        self.append(AppError(self._now, exchange, _ADDRESS.sub("", message), trace))
+        self.append(AppError(self._now, exchange, without_addresses(message), trace))

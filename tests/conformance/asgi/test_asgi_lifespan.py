@@ -13,6 +13,10 @@ from fault_injection.virtual import VirtualNetwork
 FLAVOURS = pytest.mark.parametrize("flavour", ["asyncio", "trio"])
 
 
+class Hard(BaseException):
+    """What `except Exception` does not catch."""
+
+
 class Shop:
     """Notes its life, and answers with what it finds in its state."""
 
@@ -30,8 +34,12 @@ class Shop:
                     await receive()
                 if self.wrong.get(phase) == "raise":
                     raise ValueError("no database")
+                if self.wrong.get(phase) == "raise hard":
+                    raise Hard("no database")
                 scope["state"]["database"] = ["open"]
-                if phase in self.wrong:
+                if not isinstance(self.wrong.get(phase, ""), str):
+                    await send(self.wrong[phase])
+                elif phase in self.wrong:
                     await send({"type": f"lifespan.{phase}.failed", "message": self.wrong[phase]})
                 else:
                     await send({"type": f"lifespan.{phase}.complete"})
@@ -61,9 +69,16 @@ async def test_state_is_shared_as_a_shallow_copy(flavour: Any) -> None:
 @FLAVOURS
 @pytest.mark.parametrize(
     ("wrong", "text"),
-    [("no key", "failed to start: no key"), ("silent", "did not answer lifespan.startup within 7 s")],
+    [
+        ("no key", "failed to start: no key"),
+        ("silent", "did not answer lifespan.startup within 7 s"),
+        (3, r"answered lifespan.startup with 3, which is no message: a message is a dict with a type"),
+        ({}, r"answered lifespan.startup with \{\}, which is no message"),
+        ({"type": 3}, r"answered lifespan.startup with \{'type': 3\}, which is no message"),
+        ({"type": "http.response.start"}, r"answered lifespan.startup with 'http.response.start'"),
+    ],
 )
-async def test_a_failing_startup_is_an_error(flavour: Any, wrong: str, text: str) -> None:
+async def test_a_failing_startup_is_an_error(flavour: Any, wrong: Any, text: str) -> None:
     network = VirtualNetwork()
     with pytest.raises(StartupError, match=text):
         async with open_asgi(Shop(startup=wrong), network, options=Options(flavour=flavour, startup=7)):
@@ -88,10 +103,14 @@ async def test_an_application_may_have_none(flavour: Any) -> None:
     [
         ("no key", "failed to shut down: lifespan.shutdown.failed: no key", []),
         ("raise", "did not answer lifespan.shutdown: it raised ValueError: no database", []),
+        ("raise hard", "did not answer lifespan.shutdown: it raised Hard: no database", []),
         ("silent", "did not end within 4 s of lifespan.shutdown", ["lifespan"]),
+        (3, "answered lifespan.shutdown with 3, which is no message", []),
+        ({}, "answered lifespan.shutdown with {}, which is no message", []),
+        ({"type": "http.response.start"}, "answered lifespan.shutdown with 'http.response.start'", []),
     ],
 )
-async def test_a_failing_shutdown_is_noted(flavour: Any, wrong: str, note: str, left: list[str]) -> None:
+async def test_a_failing_shutdown_is_noted(flavour: Any, wrong: Any, note: str, left: list[str]) -> None:
     options = Options(flavour=flavour, shutdown=4)
     async with open_asgi(Shop(shutdown=wrong), VirtualNetwork(), options=options) as subject:
         with pytest.raises(RuntimeError, match="after the shutdown"):
