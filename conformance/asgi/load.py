@@ -55,7 +55,9 @@ def _import(name: str, module_name: str, where: str) -> Any:
         raise AppNotFound(
             f"{name!r}: there is no module {error.name!r} in {where} or where Python looks"
         ) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise AppNotFound(
             f"{name!r}: importing {module_name} failed: {type(error).__name__}: {error}"
         ) from error
@@ -66,7 +68,9 @@ def _made(name: str, path: str, factory: Any) -> Any:
         raise AppNotFound(f"{name!r}: {path} is not callable; without () it is taken as the application")
     try:
         return factory()
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise AppNotFound(f"{name!r}: {path}() failed: {type(error).__name__}: {error}") from error
 
 

@@ -8,6 +8,7 @@ import typer
 from conformance.asgi import AppNotFound
 from conformance.asgi.flavours import FlavourName
 from conformance.cli.common import MISUSED, Failure, read_config
+from conformance.cli.importing import importing
 from conformance.config import Loaded
 from conformance.explore import fresh_app
 from conformance.in_process import InProcess
@@ -64,7 +65,8 @@ def in_process(
         raise Failure(f"--app-dir {folder}: there is no such folder", MISUSED)
     configured = app == target.app
     try:
-        make = fresh_app(app, folder or (loaded.folder if configured else None))
+        with importing(app):
+            make = fresh_app(app, folder or (loaded.folder if configured else None))
     except AppNotFound as error:
         named = f"{loaded.source}: target.app" if configured else "--app"
         raise Failure(f"{named} {error}", MISUSED) from error

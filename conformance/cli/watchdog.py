@@ -29,14 +29,12 @@ _LOOKS: Final = (
     10  # in that time: counted, not timed, so that a process that was stopped meanwhile is none that hangs
 )
 _ROOT: Final = Path(determinism.__file__).parents[1]
-_OURS: Final = tuple(
-    f"{_ROOT / package}{os.sep}" for package in ("conformance", "fault_injection", "reports")
-)
+OURS: Final = tuple(f"{_ROOT / package}{os.sep}" for package in ("conformance", "fault_injection", "reports"))
 _IN_PLACE: Final = determinism.__file__  # where the work of threads is called
 _SERVING: Final = (_IN_PLACE, f"{_ROOT / 'conformance' / 'asgi'}{os.sep}")  # where applications are called
 _MACHINERY: Final = frozenset({"python", "trio", "trio_asyncio", "anyio"})
 _SLEEP: Final = "conformance.cli.slept"  # which stands in the place of `time.sleep`
-_DEBUGGERS: Final = ("bdb", "pydevd", "_pydevd")
+DEBUGGERS: Final = ("bdb", "pydevd", "_pydevd")
 
 
 class Turns(Instrument):
@@ -113,13 +111,13 @@ def standing(frame: FrameType | None) -> str:
     own = library = ours = ""
     while frame is not None:
         file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
-        if module.partition(".")[0].startswith(_DEBUGGERS):
+        if module.partition(".")[0].startswith(DEBUGGERS):
             return ""
         if module == "trio._core._run" and frame.f_code.co_name == "unrolled_run":
             if not own and ours.startswith(_SERVING):
                 return library or ("in work for a thread" if ours == _IN_PLACE else "")
             return own
-        if file.startswith(_OURS):
+        if file.startswith(OURS):
             ours = ours or (file if module != _SLEEP else "")
         elif (owner := owner_of(file)) == "":
             own = own or _at(frame)

@@ -17,6 +17,7 @@ shop = Shop()
 def make(): return shop
 def make_with(size): return shop
 def broken(): raise KeyError("no database")
+def leaves(): raise SystemExit(3)
 async def late(): return shop
 def environ(environ, start_response): ...
 number = 4
@@ -29,8 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "asgi_shop.py").write_text(SHOP)
     (tmp_path / "asgi_needs.py").write_text("import a_package_that_nobody_has\n")
     (tmp_path / "asgi_fails.py").write_text("raise ValueError('no key')\n")
+    (tmp_path / "asgi_stops.py").write_text("class Stop(BaseException): pass\nraise Stop('no key')\n")
     yield tmp_path
-    for name in ("asgi_shop", "asgi_needs", "asgi_fails"):
+    for name in ("asgi_shop", "asgi_needs", "asgi_fails", "asgi_stops"):
         sys.modules.pop(name, None)
 
 
@@ -57,6 +59,8 @@ def test_looks_in_the_current_directory(folder: Path, monkeypatch: pytest.Monkey
         ("asgi_shop.web:app", "there is no module 'asgi_shop.web'"),
         ("asgi_needs:app", "asgi_needs imports 'a_package_that_nobody_has', which is not installed"),
         ("asgi_fails:app", "importing asgi_fails failed: ValueError: no key"),
+        ("asgi_stops:app", "importing asgi_stops failed: Stop: no key"),
+        ("asgi_shop:leaves()", "leaves() failed: SystemExit: 3"),
         ("asgi_shop:ap", "asgi_shop has no 'ap'; did you mean 'app'?"),
         ("asgi_shop:shop.methd", "asgi_shop.shop has no 'methd'; did you mean 'method'?"),
         ("asgi_shop:number", "is an int, which is not callable"),
@@ -73,3 +77,9 @@ def test_says_where_it_ended(folder: Path, name: str, text: str) -> None:
         load_app(name, folder=folder)
     assert text.format(folder=folder) in str(caught.value)
     assert name in str(caught.value)
+
+
+def test_a_ctrl_c_goes_on(folder: Path) -> None:
+    (folder / "asgi_stops.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_app("asgi_stops:app", folder=folder)

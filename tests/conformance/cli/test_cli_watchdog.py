@@ -148,6 +148,20 @@ def test_a_ctrl_c_that_lands_in_it_is_a_ctrl_c(tmp_path: Path, command: tuple[st
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize("command", [("run", "--app", "endless:app", "/events"), ("explore",)])
+def test_an_import_that_never_ends_is_ended(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "endless.py").write_text("import time\nwhile True:\n    time.sleep(0.01)\n", "utf-8")
+    options = ("--app", "endless:app") if command == ("explore",) else ()
+    ended = called(tmp_path, "streams", *command, *options)
+    assert ended.returncode == 3, ended
+    still, last = ended.stderr.splitlines()
+    place = rf"it stands at {re.escape(str(tmp_path / 'endless.py'))}:[23] in <module>"
+    assert re.fullmatch(rf"endless:app is still being imported: {place}", still), still
+    assert re.search(rf"error: endless:app was not imported within 1 s: {place} \({STALL}=10 waits", last), (
+        last
+    )
+
+
 def test_work_of_a_thread_in_which_nothing_is_the_applications_own(tmp_path: Path) -> None:
     ended = called(tmp_path, "sleeps", "run")
     assert ended.returncode == 3, ended
