@@ -18,7 +18,7 @@ from conformance.asgi import AppNotFound, Moments, Options, StartupError
 from conformance.asgi.flavours import FlavourName
 from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
 from conformance.cli.ended import saying_who_ended_it
-from conformance.cli.files import HISTORIES, prepare, write
+from conformance.cli.files import HISTORIES, prepare, seen_from, write
 from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
 from conformance.cli.summary import print_summary
 from conformance.cli.watchdog import watchdog
@@ -132,6 +132,7 @@ def explore_command(
     A schedule is when subscribers come and leave, what the link does, where the application is held up, and in
     which order tasks run.
     """
+    start, examples = Path.cwd(), database.absolute() / "examples"  # an application may go elsewhere
     named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
@@ -144,9 +145,8 @@ def explore_command(
                 what = "broken; shrinking" if found else "exploring"
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
-            examples = database / "examples"
             if workers := _workers(jobs):
-                opened = partial(_opened, app, config, seed, app_dir, app_loop)
+                opened = partial(_opened, start, app, config, seed, app_dir, app_loop)
                 searched = search_side_by_side(
                     exploration, opened, most=schedules, workers=workers, database=examples, told=told
                 )
@@ -161,7 +161,7 @@ def explore_command(
             ": if the system ended it for want of memory, try fewer with --jobs" if error.code == -9 else ""
         )
         raise Failure(f"{error}{memory}", CONFUSED) from error
-    played = searched.found or plain
+    played, folder = searched.found or plain, seen_from(start, folder)
     files = _report(folder, named, played, _account(searched, seed), time.time() - started)
     if searched.found is None:
         of = "the built-in reference service" if named.subject == REFERENCE else named.subject
@@ -200,6 +200,7 @@ def replay_command(
     app_loop: AppLoopOption = None,
 ) -> None:
     """Play one schedule again, exactly."""
+    start = Path.cwd()
     try:
         replay = load_replay(file)
     except ReplayError as error:
@@ -225,6 +226,7 @@ def replay_command(
         raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
     except NotRepeatable as error:
         raise Failure(str(error), CONFUSED) from error
+    folder = seen_from(start, folder)
     account = _whole("; ".join(words(replay.schedule)), played, other)
     files = _report(folder, named, played, account, time.time() - started)
     if digest(played) == replay.digest:
@@ -255,9 +257,16 @@ def _workers(jobs: int) -> int:
 
 @contextmanager
 def _opened(
-    app: str | None, config: Path | None, seed: int, app_dir: Path | None, app_loop: FlavourName | None
+    start: Path,
+    app: str | None,
+    config: Path | None,
+    seed: int,
+    app_dir: Path | None,
+    app_loop: FlavourName | None,
 ) -> Iterator[Exploration]:
-    """The same exploration in another process, watched there."""
+    """The same exploration in another process, watched there. That one has begun where this one is now; the call was
+    made in `start`."""
+    os.chdir(start)
     with _watched(_named(app, config, seed, app_dir=app_dir, app_loop=app_loop)) as exploration:
         yield exploration
 

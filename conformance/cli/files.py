@@ -14,6 +14,11 @@ from reports.timeline import Timeline
 HISTORIES = "histories"
 
 
+def seen_from(start: Path, path: Path) -> Path:
+    """The path that was meant in the folder `start`, where an application may have gone elsewhere since."""
+    return path if Path.cwd() == start else start / path
+
+
 def prepare(folder: Path) -> Path:
     """Make the folder, empty its histories of an earlier run, and give the folder for the new ones.
 

@@ -23,7 +23,7 @@ from conformance.cli.common import (
     read_config,
 )
 from conformance.cli.ended import saying_who_ended_it
-from conformance.cli.files import prepare, write
+from conformance.cli.files import prepare, seen_from, write
 from conformance.cli.in_process import (
     AppDirOption,
     AppLoopOption,
@@ -143,7 +143,9 @@ def run_command(
     if toxiproxy is not None:
         check_toxiproxy(toxiproxy)
     given = read_app_config(app, url, config) if app is not None else read_config(url, config)
+    start = Path.cwd()
     served = _served(app, given, app_dir, app_loop, real_time)
+    folder = seen_from(start, folder)
     if pid is not None and served is not None:
         raise Failure(
             "--pid is for a server in a process of its own; the application runs in this one", MISUSED

@@ -1,6 +1,7 @@
 """A fresh application for each schedule: what the one before has left in memory is no race."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,16 @@ def fresh_app(name: str, folder: Path | None = None) -> Callable[[], ASGIApp]:
     """Makes the application of this name (see `load_app`) anew at each call.
 
     Where a function makes it (`module:factory()`), that is called. Else the modules below `folder` (default: the
-    current directory) are imported again, but for installed packages. Raises `AppNotFound`, now if it can.
+    current directory) are imported again, but for installed packages, in the current directory of now, wherever they
+    have gone before. Raises `AppNotFound`, now if it can.
     """
+    start = Path.cwd()
     where = (folder or Path.cwd()).resolve()
     load_app(name, folder=where)  # what it imports from elsewhere is there from now on
 
     def make() -> ASGIApp:
         if not name.endswith("()"):
+            os.chdir(start)
             for module in [each for each in sys.modules if _is_own(each, where)]:
                 del sys.modules[module]
         with _loop_as_it_is():

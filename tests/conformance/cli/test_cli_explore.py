@@ -1,5 +1,6 @@
 """`explore` and `replay`, as they are typed."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -57,6 +58,30 @@ def test_in_several_processes_the_same_is_found() -> None:
 
 def _untimed(said: str) -> str:
     return re.sub(r"in [\d.]+ s, seed", "seed", said)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("name", ["app", "Racy()"])
+def test_an_application_that_goes_elsewhere_takes_no_path_with_it(
+    name: str, jobs: str, tmp_path: Path
+) -> None:
+    for folder in ("source", "elsewhere"):
+        Path(folder).mkdir()
+    Path("source/goes.py").write_text(
+        "import os\nos.chdir('elsewhere')\nfrom conformance.races.orphaned_producer import Racy\napp = Racy()\n"
+    )
+    call = ("--config", "sse-conformance.toml", "--app-dir", "source", "--out", "out", "--database", "db")
+    with fresh_modules():
+        found = typed("explore", "--app", f"goes:{name}", "--schedules", "200", "--jobs", jobs, *call)
+    assert found.exit_code == 1, found.output
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert (tmp_path / "db").is_dir()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    os.chdir(tmp_path)
+    with fresh_modules():
+        again = typed("replay", "out/replay.json", "--app-dir", "source", "--out", "again")
+    assert "the identical history" in again.output
+    assert (tmp_path / "again" / "report.html").is_file()
 
 
 def test_another_history_is_told() -> None:
