@@ -38,7 +38,7 @@ class Found:
 def hunted(name: str, seed: int) -> Found:
     """Look for a race."""
     race = next(race for race in RACES if race.name == name)
-    return _searched(name, Exploration(asgi_subject(race.make), race.config, seed=seed), MOST)
+    return _searched(name, Exploration(asgi_subject(race.make), race.config, seed=seed, strict=True), MOST)
 
 
 def trusted(name: str, seed: int, schedules: int) -> Found:
@@ -46,7 +46,9 @@ def trusted(name: str, seed: int, schedules: int) -> Found:
     if name == REFERENCE:
         return _searched(name, Exploration(reference_subject(), reference_config(), seed=seed), schedules)
     race = next(race for race in RACES if race.name == name)
-    return _searched(name, Exploration(asgi_subject(race.twin), race.config, seed=seed), schedules)
+    return _searched(
+        name, Exploration(asgi_subject(race.twin), race.config, seed=seed, strict=True), schedules
+    )
 
 
 def _searched(name: str, exploration: Exploration, most: int) -> Found:

@@ -81,5 +81,9 @@ def sse_explore(tmp_path: Path, request: pytest.FixtureRequest) -> Explore:
 
     replay = request.config.getoption("--sse-replay")
     return Explore(
-        tmp_path, request.path.parent, request.node.nodeid, Path(replay).resolve() if replay else None
+        tmp_path,
+        request.path.parent,
+        request.node.nodeid,
+        Path(replay).resolve() if replay else None,
+        strict=request.config.getoption("--sse-strict"),
     )

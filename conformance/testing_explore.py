@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Callable, Collection
+import warnings
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,8 @@ from conformance.explore import (
     undriven,
     words,
 )
-from conformance.words import explain
+from conformance.words import BrokenShould, explain
+from reports.results import Case
 
 OF_A_TEST: Final = "test "
 """How the subject of a replay file begins that only its test can play: its application has no name."""
@@ -36,14 +38,18 @@ class Explore:
     """Explores applications; a schedule that breaks a rule is kept in `folder`, to be replayed.
 
     `beside`: the folder of the test, where its configuration is. `test`: what pytest calls the test. `replay`: a
-    replay file, of which the schedule is played instead of exploring (`pytest --sse-replay FILE`).
+    replay file, of which the schedule is played instead of exploring (`pytest --sse-replay FILE`). `strict`: a broken
+    SHOULD fails (`pytest --sse-strict`); else it is a warning.
     """
 
-    def __init__(self, folder: Path, beside: Path, test: str = "", replay: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, beside: Path, test: str = "", replay: Path | None = None, strict: bool = False
+    ) -> None:
         self._folder = folder
         self._beside = beside
         self._test = test
         self._replay = replay
+        self._strict = strict
         self._calls = 0
 
     def __call__(
@@ -54,9 +60,11 @@ class Explore:
         schedules: int = 200,
         seed: int = 0,
         without: Collection[str] = (),
+        strict: bool = False,
     ) -> None:
         """Try so many schedules. `make` gives a fresh application for each; `config` is the file of its
-        configuration, beside the test. `without`: names of rules that are left out.
+        configuration, beside the test. `without`: names of rules that are left out. `strict`: a
+        broken SHOULD fails, too; else it is a `BrokenShould`, which is a warning.
 
         Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`; of a replay file
         also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that break nothing.
@@ -67,11 +75,21 @@ class Explore:
         rules = tuple(rule for rule in EXPLORED if rule.name not in without)
         subject = asgi_subject(make, Options(flavour=loaded.config.target.app_loop or "asyncio"))
 
-        def exploration(seed: int) -> Exploration:
-            return Exploration(subject, loaded.config, rules, seed=seed, secrets=loaded.secrets)
+        replay = load_replay(self._replay) if self._replay is not None else None
+        strict |= self._strict or (replay is not None and replay.strict)
 
-        if self._replay is not None:
-            self._play_again(load_replay(self._replay), exploration)
+        def exploration(seed: int) -> Exploration:
+            return Exploration(
+                subject,
+                loaded.config,
+                rules,
+                seed=seed,
+                secrets=loaded.secrets,
+                strict=strict,
+            )
+
+        if replay is not None:
+            self._play_again(replay, exploration)
             return
         if reason := undriven(play_schedule(exploration(seed), Schedule())):
             raise AssertionError(reason)
@@ -79,6 +97,8 @@ class Explore:
         if (found := searched.found) is not None:
             again = f"again: {self._kept(found, seed)}"
             raise AssertionError("\n".join((*_told(found, searched.unlike), "", again)))
+        if (warned := searched.warned) is not None:
+            warnings.warn("\n".join(_explained(warned, warned.warned)), BrokenShould, stacklevel=2)
 
     @property
     def _name(self) -> str:
@@ -93,6 +113,7 @@ class Explore:
             seed=seed,
             schedule=found.schedule,
             breaks=tuple(dict.fromkeys(case.rule for case in found.broken)),
+            strict=found.strict,
             digest=digest(found),
         )
         save_replay(path, replay)
@@ -112,7 +133,11 @@ class Explore:
 
 
 def _told(played: Played, other: Played | None) -> list[str]:
-    mends = {rule.name: rule.mend for rule in EXPLORED}
-    broken = (explain(case, mends[case.rule]) for case in played.broken)
     unlike = ["", *told_unlike(played, other)] if other is not None else []
-    return ["this schedule breaks it:", *words(played.schedule), "", *broken, *unlike]
+    return [*_explained(played, played.broken), *unlike]
+
+
+def _explained(played: Played, cases: Iterable[Case]) -> list[str]:
+    mends = {rule.name: rule.mend for rule in EXPLORED}
+    broken = (explain(case, mends[case.rule]) for case in cases)
+    return ["this schedule breaks it:", *words(played.schedule), "", *broken]

@@ -4,6 +4,10 @@ from reports.results import Case, Evidence
 from reports.text import instant, visible
 
 
+class BrokenShould(UserWarning):
+    """The stream breaks a SHOULD; `--sse-strict` makes it fail."""
+
+
 def explain(case: Case, mend: str) -> str:
     """A broken case in words: what, where, and how to mend it. What a peer sent is made visible."""
     lines = [

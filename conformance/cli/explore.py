@@ -16,7 +16,17 @@ import typer
 
 from conformance.asgi import AppNotFound, Moments, Options, StartupError
 from conformance.asgi.flavours import FlavourName
-from conformance.cli.common import BREAKS, CONFORMS, CONFUSED, MISUSED, Failure, err, out, read_config, said
+from conformance.cli.common import (
+    CONFORMS,
+    CONFUSED,
+    MISUSED,
+    Failure,
+    err,
+    exit_code,
+    out,
+    read_config,
+    said,
+)
 from conformance.cli.ended import saying_who_ended_it
 from conformance.cli.files import HISTORIES, prepare, seen_from, write
 from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
@@ -57,6 +67,7 @@ from conformance.triggers import triggers
 from fault_injection.network import Network
 from fault_injection.triggers import check_triggers
 from reports.outcome import plural
+from reports.results import Results
 from reports.text import visible
 
 REFERENCE = "reference"
@@ -70,8 +81,8 @@ EXPLORE_EXAMPLES = """
 
   sse-conformance explore   [dim]the target.app of this folder's configuration, else the built-in reference service[/]
 
-[bold]Exit codes[/]  0 no schedule breaks a rule · 1 one does · 2 the call or the configuration is wrong ·
-3 the application does not start or cannot be driven, or the harness failed
+[bold]Exit codes[/]  0 no schedule breaks a rule, or only a SHOULD without --strict · 1 one does ·
+2 the call or the configuration is wrong · 3 the application does not start or cannot be driven, or the harness failed
 """
 
 REPLAY_EXAMPLES = """
@@ -124,6 +135,9 @@ def explore_command(
             help="How many processes try schedules; 0 is one for each processor. What is found is the same.",
         ),
     ] = 1,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Look for a broken SHOULD too; else it is told at the end.")
+    ] = False,
     app_dir: AppDirOption = None,
     app_loop: AppLoopOption = None,
 ) -> None:
@@ -133,7 +147,7 @@ def explore_command(
     which order tasks run.
     """
     start, examples = Path.cwd(), database.absolute() / "examples"  # an application may go elsewhere
-    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop)
+    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop, strict=strict)
     started = time.time()
     try:
         with _watched(named) as exploration, err.status("exploring") as status:
@@ -146,7 +160,7 @@ def explore_command(
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
             if workers := _workers(jobs):
-                opened = partial(_opened, start, app, config, seed, app_dir, app_loop)
+                opened = partial(_opened, start, app, config, seed, app_dir, app_loop, strict)
                 searched = search_side_by_side(
                     exploration, opened, most=schedules, workers=workers, database=examples, told=told
                 )
@@ -161,36 +175,28 @@ def explore_command(
             ": if the system ended it for want of memory, try fewer with --jobs" if error.code == -9 else ""
         )
         raise Failure(f"{error}{memory}", CONFUSED) from error
-    played, folder = searched.found or plain, seen_from(start, folder)
-    files = _report(folder, named, played, _account(searched, seed), time.time() - started)
+    played, folder = searched.found or searched.warned or plain, seen_from(start, folder)
+    results, files = _report(folder, named, played, _account(searched, seed), time.time() - started)
     if searched.found is None:
         of = "the built-in reference service" if named.subject == REFERENCE else named.subject
         tried = f"{plural(searched.tried, 'schedule')} of {visible(of)} from seed {seed}"
-        out.print(f"{tried}: no rule was broken", markup=False)
-        raise typer.Exit(CONFORMS)
+        warned = ", ".join(dict.fromkeys(case.rule for case in played.warned))
+        but = f", but a SHOULD is: {warned} (--strict looks for it)" if warned else ""
+        out.print(f"{tried}: no rule was broken{but}", markup=False)
+        if not warned:
+            raise typer.Exit(CONFORMS)
     replay = folder / "replay.json"
-    broken = tuple(dict.fromkeys(case.rule for case in played.broken))
-    save_replay(
-        replay,
-        Replay(
-            subject=named.subject,
-            config=named.config,
-            seed=seed,
-            schedule=played.schedule,
-            breaks=broken,
-            digest=digest(played),
-        ),
-    )
+    save_replay(replay, _replay(named, played))
     _tell(played)
     _tell_unlike(played, searched.unlike)
-    out.print(
-        f"found as schedule {searched.until_found}, shrunk in {searched.tried - searched.until_found} more"
-    )
+    if searched.found is not None:
+        more = searched.tried - searched.until_found
+        out.print(f"found as schedule {searched.until_found}, shrunk in {more} more")
     for file in (*files, replay):
         out.print(f"  {visible(str(file))}", markup=False, style="dim")
     again = shlex.join(["sse-conformance", "replay", str(replay), *named.options])
     out.print(f"again: {again}", markup=False)
-    raise typer.Exit(BREAKS)
+    raise typer.Exit(exit_code(results))
 
 
 def replay_command(
@@ -213,7 +219,9 @@ def replay_command(
         raise Failure(f"{file} is of a test, which has the application: {again}", MISUSED)
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
-    named = _named(name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, again=True)
+    named = _named(
+        name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, strict=replay.strict, again=True
+    )
     try:
         check_triggers(replay.schedule.plan, triggers(named.exploration.config.dialect))
     except ValueError as error:
@@ -228,7 +236,7 @@ def replay_command(
         raise Failure(str(error), CONFUSED) from error
     folder = seen_from(start, folder)
     account = _whole("; ".join(words(replay.schedule)), played, other)
-    files = _report(folder, named, played, account, time.time() - started)
+    results, files = _report(folder, named, played, account, time.time() - started)
     if digest(played) == replay.digest:
         out.print("the identical history")
     elif other is not None:
@@ -242,7 +250,19 @@ def replay_command(
     _tell_unlike(played, other)
     for path in files:
         out.print(f"  {visible(str(path))}", markup=False, style="dim")
-    raise typer.Exit(BREAKS if played.broken else CONFORMS)
+    raise typer.Exit(exit_code(results) if played.broken else CONFORMS)
+
+
+def _replay(named: _Named, played: Played) -> Replay:
+    return Replay(
+        subject=named.subject,
+        config=named.config,
+        seed=named.exploration.seed,
+        schedule=played.schedule,
+        breaks=tuple(dict.fromkeys(case.rule for case in played.broken or played.warned)),
+        strict=played.strict,
+        digest=digest(played),
+    )
 
 
 def _anew(named: _Named) -> str:
@@ -263,11 +283,13 @@ def _opened(
     seed: int,
     app_dir: Path | None,
     app_loop: FlavourName | None,
+    strict: bool,
 ) -> Iterator[Exploration]:
     """The same exploration in another process, watched there. That one has begun where this one is now; the call was
     made in `start`."""
     os.chdir(start)
-    with _watched(_named(app, config, seed, app_dir=app_dir, app_loop=app_loop)) as exploration:
+    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop, strict=strict)
+    with _watched(named) as exploration:
         yield exploration
 
 
@@ -300,6 +322,7 @@ def _named(
     *,
     app_dir: Path | None,
     app_loop: FlavourName | None,
+    strict: bool = False,
     again: bool = False,
 ) -> _Named:
     """What to explore. Raises `Failure` (2)."""
@@ -311,7 +334,8 @@ def _named(
         if app is None:
             raise Failure(f"{loaded.source} has no target.app: name the application with --app", MISUSED)
     if app is None:
-        return _Named(Exploration(reference_subject(), reference_config(), seed=seed), REFERENCE, None)
+        reference = Exploration(reference_subject(), reference_config(), seed=seed, strict=strict)
+        return _Named(reference, REFERENCE, None)
     if loaded is None:
         loaded = read_app_config(app, None, None)
     subject = in_process(app, loaded, folder=app_dir, loop=app_loop)
@@ -321,6 +345,7 @@ def _named(
         EXPLORED,
         seed=seed,
         secrets=loaded.secrets,
+        strict=strict,
     )
     given = {"--app-dir": app_dir, "--app-loop": app_loop}
     options = tuple(word for name, value in given.items() if value for word in (name, str(value)))
@@ -332,7 +357,11 @@ def _account(searched: Searched, seed: int) -> str:
         phrases = "; ".join(words(searched.found.schedule))
         account = f"The smallest schedule from seed {seed} that breaks a rule: {phrases}."
         return _whole(account, searched.found, searched.unlike)
-    return f"{plural(searched.tried, 'schedule')} from seed {seed} broke nothing; this is the plain one."
+    nothing = f"{plural(searched.tried, 'schedule')} from seed {seed} broke nothing"
+    if searched.warned is not None:
+        phrases = "; ".join(words(searched.warned.schedule))
+        return f"{nothing} but a SHOULD; this is the smallest that broke one: {phrases}."
+    return f"{nothing}; this is the plain one."
 
 
 def _whole(account: str, played: Played, other: Played | None) -> str:
@@ -340,7 +369,9 @@ def _whole(account: str, played: Played, other: Played | None) -> str:
     return account if other is None else "\n".join((account, *told_unlike(played, other)))
 
 
-def _report(folder: Path, named: _Named, played: Played, account: str, duration: float) -> list[Path]:
+def _report(
+    folder: Path, named: _Named, played: Played, account: str, duration: float
+) -> tuple[Results, list[Path]]:
     histories = prepare(folder)
     path = histories / "explore.jsonl"
     path.write_bytes(history_bytes(played))
@@ -357,11 +388,11 @@ def _report(folder: Path, named: _Named, played: Played, account: str, duration:
     )
     (shown,) = run.results.scenarios
     results = msgspec.structs.replace(
-        run.results, scenarios=(msgspec.structs.replace(shown, summary=account),)
+        run.results, scenarios=(msgspec.structs.replace(shown, summary=account),), strict=played.strict
     )
-    if played.broken:
+    if played.broken or played.warned:
         print_summary(out, results)
-    return [*write(folder, results, run.timelines), path]
+    return results, [*write(folder, results, run.timelines), path]
 
 
 def _tell_unlike(played: Played, other: Played | None) -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from hypothesis.database import ExampleDatabase, InMemoryExampleDatabase
 
 from conformance.errors import described
-from conformance.explore.play import Exploration, history_bytes, play_schedule, played_elsewhere
+from conformance.explore.play import Exploration, Played, history_bytes, play_schedule, played_elsewhere
 from conformance.explore.schedule import Schedule
 from conformance.explore.search import (
     BATCH,
@@ -28,6 +28,7 @@ from conformance.explore.search import (
     batches,
     ignored,
     kept_in,
+    nothing_found,
     search_batch,
 )
 
@@ -53,16 +54,26 @@ class _Progress:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """A schedule, and the history that it gave."""
+
+    schedule: Schedule
+    history: bytes
+
+    def played(self, exploration: Exploration) -> Played:
+        return played_elsewhere(exploration, self.schedule, self.history)
+
+
+@dataclass(frozen=True)
 class _Done:
-    """What came of a batch. `schedule` is the smallest that breaks a rule, `history` what it gave, and `unlike` what it
-    gave when it was played again, if that is another one; `kept` is what is to be found in the database the next time.
-    """
+    """What came of a batch: the fields of `Searched`, and in `kept` what is to be found in the database the next
+    time."""
 
     until_found: int
     tried: int
-    schedule: Schedule | None = None
-    history: bytes = b""
-    unlike: bytes = b""
+    found: _Seen | None = None
+    unlike: _Seen | None = None
+    warned: _Seen | None = None
     kept: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -131,7 +142,7 @@ def search_side_by_side(
                         raise error
                     case _Done() as result:
                         done[batch.number], worker.batch = result, None
-                        if result.schedule is not None:
+                        if result.found is not None:
                             waiting = iter(())
                             _end_after(batch, crew)
                         elif (another := next(waiting, None)) is not None:
@@ -153,7 +164,7 @@ def _so_far(crew: list[_Worker], done: dict[int, _Done]) -> tuple[int, bool]:
     """How many schedules were tried, and whether one was found that breaks a rule."""
     trying = [worker.progress for worker in crew if worker.batch is not None]
     tried = sum(each.tried for each in done.values()) + sum(each.tried for each in trying)
-    return tried, any(each.found for each in trying) or any(each.schedule for each in done.values())
+    return tried, any(each.found for each in trying) or any(each.found for each in done.values())
 
 
 def _put_together(
@@ -161,24 +172,25 @@ def _put_together(
 ) -> Searched:
     """The results of all batches, as if they had been tried one after the other."""
     tried = 0
-    for _, result in sorted(done.items()):
-        if result.schedule is not None:
+    results = [result for _, result in sorted(done.items())]
+    for result in results:
+        if result.found is not None:
             if database is not None:
                 for key, value in result.kept:
                     database.save(key, value)
-            return _found(exploration, result, result.schedule).after(tried)
+            return _found(exploration, result, result.found).after(tried)
         tried += result.tried
-    return Searched(tried, tried, None)
+    warned = [result.warned.played(exploration) for result in results if result.warned is not None]
+    return nothing_found(exploration, tried, warned)
 
 
-def _found(exploration: Exploration, result: _Done, schedule: Schedule) -> Searched:
+def _found(exploration: Exploration, result: _Done, found: _Seen) -> Searched:
     """What a worker has found, as it is here. Where it gives another history here, what was seen there stands."""
-    here = play_schedule(exploration, schedule)
-    if history_bytes(here) == result.history and not result.unlike:
+    here = play_schedule(exploration, found.schedule)
+    if history_bytes(here) == found.history and result.unlike is None:
         return Searched(result.until_found, result.tried, here)
-    there = played_elsewhere(exploration, schedule, result.history)
-    other = played_elsewhere(exploration, schedule, result.unlike) if result.unlike else here
-    return Searched(result.until_found, result.tried, there, other)
+    other = here if result.unlike is None else result.unlike.played(exploration)
+    return Searched(result.until_found, result.tried, found.played(exploration), other)
 
 
 @contextmanager
@@ -222,13 +234,13 @@ def _tried(exploration: Exploration, batch: Batch, database: Path | None, told: 
     searched = search_batch(
         exploration, batch, database=aside if batch.number else kept_in(database), told=told
     )
-    done = _Done(searched.until_found, searched.tried)
-    if searched.found is None:
-        return done
+    found, unlike, warned = map(_seen, (searched.found, searched.unlike, searched.warned))
     kept = tuple((key, value) for key, values in aside.data.items() for value in sorted(values))
-    history = history_bytes(searched.found)
-    unlike = history_bytes(searched.unlike) if searched.unlike is not None else b""
-    return replace(done, schedule=searched.found.schedule, history=history, unlike=unlike, kept=kept)
+    return _Done(searched.until_found, searched.tried, found, unlike, warned, kept if found else ())
+
+
+def _seen(played: Played | None) -> _Seen | None:
+    return None if played is None else _Seen(played.schedule, history_bytes(played))
 
 
 def _end_with_parent() -> None:

@@ -28,7 +28,7 @@ _WATCH = 120.0  # seconds of virtual time for a stream whose completion is not k
 
 @dataclass(frozen=True)
 class Exploration:
-    """What is explored, and on which terms."""
+    """What is explored, and on which terms. `strict`: a broken SHOULD counts as a broken MUST."""
 
     subject: Subject
     config: Config
@@ -36,6 +36,7 @@ class Exploration:
     seed: int = 0
     subscribers: tuple[str, ...] = ("a", "b")
     secrets: frozenset[str] = frozenset()
+    strict: bool = False
 
     @cached_property
     def patient(self) -> Config:
@@ -55,16 +56,23 @@ class Exploration:
 
 @dataclass(frozen=True)
 class Played:
-    """A schedule, the history that it gave, what the rules said of it, and the cases that it broke."""
+    """A schedule, the history that it gave, and what the rules said of it. `strict`: see `Exploration`."""
 
     schedule: Schedule
     history: History
     cases: tuple[Case, ...]
+    strict: bool = False
 
     @property
     def broken(self) -> tuple[Case, ...]:
-        bad = {Verdict.FAIL, Verdict.WARN, Verdict.ERROR}
+        """The cases for which one searches."""
+        bad = {Verdict.FAIL, Verdict.ERROR, *({Verdict.WARN} if self.strict else ())}
         return tuple(case for case in self.cases if case.verdict in bad)
+
+    @property
+    def warned(self) -> tuple[Case, ...]:
+        """The cases of a broken SHOULD."""
+        return tuple(case for case in self.cases if case.verdict is Verdict.WARN)
 
 
 def play_schedule(exploration: Exploration, schedule: Schedule) -> Played:
@@ -83,7 +91,7 @@ def played_elsewhere(exploration: Exploration, schedule: Schedule, content: byte
 def _judged(exploration: Exploration, schedule: Schedule, recorded: History) -> Played:
     (settled,) = on_assumed_terms({"": recorded}).values()
     cases = judge(settled, exploration.rules, anywhere=True)
-    return Played(schedule, recorded, tuple(cases))
+    return Played(schedule, recorded, tuple(cases), exploration.strict)
 
 
 def undriven(plain: Played) -> str:

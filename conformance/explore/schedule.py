@@ -159,7 +159,8 @@ class _Held:
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A replay file. `subject`: the application (`module:attr`) or `reference`. `breaks`: the rules that the
-    schedule breaks. `digest`: SHA-256 of the history that it gives, in hexadecimal."""
+    schedule breaks, or at the level warn, where it breaks none. `strict`: a broken SHOULD counts as a broken MUST.
+    `digest`: SHA-256 of the history that it gives, in hexadecimal."""
 
     version: int = VERSION
     subject: Name
@@ -167,6 +168,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seed: int = 0
     schedule: Schedule
     breaks: tuple[str, ...] = ()
+    strict: bool = False
     digest: str = ""
 
 

@@ -4,7 +4,7 @@ They are drawn in batches, each from a seed of its own. So what is found does no
 when: here one after the other, in `crew.py` side by side.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from conformance.explore.draw import by_the_seed_alone, schedules
 from conformance.explore.play import Exploration, Played, play_schedule
 from conformance.explore.schedule import Schedule
 from conformance.explore.unlike import unlike
+from reports.results import Case
 
 BATCH: Final = 100
 """Schedules in a batch. In larger ones Hypothesis repeats more of the histories that it has had."""
@@ -30,12 +31,15 @@ Told: TypeAlias = Callable[[int, bool], None]
 class Searched:
     """How many schedules were tried until the first one broke a rule (or in all), how many in all, and the
     smallest that breaks it, if one does. `unlike`: what it gave when it was played again, where that is another
-    history; then what was found is true of the run in which it was seen, and need not be the smallest."""
+    history; then what was found is true of the run in which it was seen, and need not be the smallest. `warned`: where
+    nothing was found, the smallest that was tried of those that break a SHOULD.
+    """
 
     until_found: int
     tried: int
     found: Played | None
     unlike: Played | None = None
+    warned: Played | None = None
 
     def after(self, tried: int) -> "Searched":
         """The same, where so many schedules were tried before that broke nothing."""
@@ -73,6 +77,7 @@ def search(
     it is being shrunk.
     """
     tried, kept = 0, kept_in(database)
+    warned: list[Played] = []
     for batch in batches(most):
         searched = search_batch(
             exploration, batch, database=kept, told=partial(_told_after, told, tried)
@@ -80,7 +85,20 @@ def search(
         if searched.found is not None:
             return searched
         tried = searched.tried
-    return Searched(tried, tried, None)
+        warned += [searched.warned] if searched.warned is not None else []
+    return nothing_found(exploration, tried, warned)
+
+
+def nothing_found(exploration: Exploration, tried: int, warned: Iterable[Played]) -> Searched:
+    """Of a search that broke no rule; `warned` is what its batches had of that, in their order."""
+    smallest = min(warned, key=_choices, default=None)
+    if smallest is not None:
+        smallest, _ = _bare(exploration, smallest, lambda played: played.warned)
+    return Searched(tried, tried, None, warned=smallest)
+
+
+def _choices(played: Played) -> int:
+    return len(played.schedule.choices)
 
 
 def _told_after(told: Told, before: int, tried: int, found: bool) -> None:
@@ -98,6 +116,7 @@ def search_batch(
     """Try the schedules of one batch; see `search`. Only the first looks for what was found before."""
     tried, until_found = 0, 0
     smallest: Played | None = None
+    warned: Played | None = None
     by_rule: dict[str, type[_Broken]] = {}
 
     @settings(
@@ -114,7 +133,7 @@ def search_batch(
     @seeded_by(batch.seed(exploration.seed))  # below: it takes away the database of settings that it finds
     @given(schedules(exploration.coming))
     def attempt(schedule: Schedule) -> None:
-        nonlocal tried, until_found, smallest
+        nonlocal tried, until_found, smallest, warned
         tried += 1
         if smallest is None:
             until_found += 1
@@ -124,6 +143,8 @@ def search_batch(
             smallest = played
             rule = played.broken[0].rule
             raise by_rule.setdefault(rule, type("Broken", (_Broken,), {}))(rule)
+        if played.warned and (warned is None or _choices(played) < _choices(warned)):
+            warned = played
 
     try:
         with by_the_seed_alone():
@@ -131,23 +152,25 @@ def search_batch(
     except (_Broken, Flaky):  # flaky: it broke the rule once, and not again; that it did stands
         pass
     if smallest is None:
-        return Searched(until_found, tried, None)
+        return Searched(until_found, tried, None, warned=warned)
     other = unlike(exploration, smallest)
     if other is None:
-        bare, more = _bare(exploration, smallest)
+        bare, more = _bare(exploration, smallest, lambda played: played.broken)
         other = unlike(exploration, bare) if bare is not smallest else None
         smallest, tried = bare, tried + more
     return Searched(until_found, tried, smallest, other)
 
 
-def _bare(exploration: Exploration, played: Played) -> tuple[Played, int]:
+def _bare(
+    exploration: Exploration, played: Played, wrong: Callable[[Played], tuple[Case, ...]]
+) -> tuple[Played, int]:
     """The schedule without the choices that it does not take; and how many were tried for that. Hypothesis shrinks
     what it drew, and of two choices that were drawn together it cannot always leave one out."""
-    rule, tried, index = played.broken[0].rule, 0, 0
+    rule, tried, index = wrong(played)[0].rule, 0, 0
     while index < len(choices := played.schedule.choices):
         without = play_schedule(exploration, Schedule(choices[:index] + choices[index + 1 :]))
         tried += 1
-        if rule in {case.rule for case in without.broken}:
+        if rule in {case.rule for case in wrong(without)}:
             played, index = without, 0
         else:
             index += 1

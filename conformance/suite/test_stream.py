@@ -5,19 +5,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from conformance.words import explain
+from conformance.words import BrokenShould, explain
 from reports.outcome import Status, status
 from reports.results import Case, Results
 from reports.text import visible
 
 
-class BrokenShould(UserWarning):
-    """The stream breaks a SHOULD; `--sse-strict` makes it fail."""
-
-
-@pytest.mark.filterwarnings(
-    "default::conformance.suite.test_stream.BrokenShould"
-)  # whatever the project's are
+@pytest.mark.filterwarnings("default::conformance.words.BrokenShould")  # whatever the project's are
 def test_stream(case_id: str, cases: Mapping[str, Case], results: Results) -> None:
     case = cases[case_id]
     rule = results.rules[case.rule]

@@ -121,6 +121,27 @@ def test_what_does_not_repeat_fails_and_says_so(pytester: pytest.Pytester) -> No
     assert "likely causes: a set of the application's own objects" in result.stdout.str()
 
 
+def test_a_broken_should_is_a_warning_unless_it_is_wanted_strictly(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_mine="""
+        from conformance.races.late_heartbeat import Racy
+
+        def test_of_mine(sse_explore):
+            sse_explore(Racy, "sse-conformance.toml", schedules=60)
+        """
+    )
+    warned = pytester.runpytest_subprocess(*PLUGIN)
+    warned.assert_outcomes(passed=1, warnings=1)
+    assert "BrokenShould: this schedule breaks it:" in warned.stdout.str()
+    strict = pytester.runpytest_subprocess(*PLUGIN, "--sse-strict", "--basetemp", "kept")
+    strict.assert_outcomes(failed=1)
+    again = re.search(r"again: pytest (.*)", strict.stdout.str())
+    assert again is not None
+    played = pytester.runpytest_subprocess(*PLUGIN, *shlex.split(again[1]))
+    played.assert_outcomes(failed=1)
+    assert "the identical history" in played.stdout.str()
+
+
 @pytest.mark.parametrize(
     ("file", "says"),
     [

@@ -145,6 +145,27 @@ def test_what_is_right_passes() -> None:
     assert "20 schedules of conformance.races.orphaned_producer:Twin() from seed 0: no rule" in passed.output
 
 
+def test_a_broken_should_is_told_and_looked_for_only_when_it_is_wanted() -> None:
+    call = ("explore", "--app", "conformance.races.late_heartbeat:Racy()", "--schedules", "60")
+    told = typed(*call, "--out", "out")
+    assert told.exit_code == 0, told.output
+    assert "no rule was broken, but a SHOULD is: resource.no-errors (--strict looks for it)" in told.output
+    assert "warn  resource.no-errors  in explore" in told.output
+    assert re.search("^Conforms", told.output, re.MULTILINE)
+    again = typed("replay", "out/replay.json")
+    assert again.exit_code == 0, again.output
+    assert "the identical history" in again.output
+    assert "warn  resource.no-errors  in explore" in again.output
+
+    found = typed(*call, "--strict", "--out", "strict")
+    assert found.exit_code == 1, found.output
+    assert "Does not conform: 1 rule broken" in found.output
+    assert "shrunk in" in found.output
+    again = typed("replay", "strict/replay.json")
+    assert again.exit_code == 1, again.output
+    assert "Does not conform: 1 rule broken" in again.output
+
+
 def test_the_reference_is_explored_where_nothing_is_named_and_nothing_is_configured() -> None:
     Path("sse-conformance.toml").unlink()
     passed = typed("explore", "--schedules", "10")

@@ -83,6 +83,23 @@ def test_where_nothing_is_wrong_as_many_are_tried() -> None:
 
 
 @contextmanager
+def warning() -> Iterator[Exploration]:
+    """One that breaks a SHOULD in some schedules, and nothing else."""
+    yield racing("late-heartbeat", 0)
+
+
+def test_what_breaks_a_should_is_the_same() -> None:
+    alone = search(racing("late-heartbeat", 0), most=200)
+    together = side_by_side(warning, 200, racing("late-heartbeat", 0))
+    assert (alone.found, together.found) == (None, None)
+    assert alone.warned is not None
+    assert together.warned is not None
+    assert together.warned.schedule == alone.warned.schedule
+    assert together.warned.cases == alone.warned.cases
+    assert together.tried == alone.tried
+
+
+@contextmanager
 def dying() -> Iterator[Exploration]:
     """One whose process ends in the middle of a schedule."""
 
@@ -150,5 +167,5 @@ def test_what_was_found_in_any_batch_is_tried_first_the_next_time(tmp_path: Path
 def test_the_first_batch_does_not_take_what_is_found_beside_it(tmp_path: Path) -> None:
     exploration, first, second = racing("orphaned-producer", 0), Batch(0, 100), Batch(1, 100)
     alone = _tried(exploration, first, tmp_path / "alone", ignored)
-    assert _tried(exploration, second, tmp_path / "beside", ignored).schedule is not None
+    assert _tried(exploration, second, tmp_path / "beside", ignored).found is not None
     assert _tried(exploration, first, tmp_path / "beside", ignored) == alone

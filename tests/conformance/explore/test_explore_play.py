@@ -184,7 +184,7 @@ def test_errors_and_what_is_left_are_in_the_history() -> None:
     assert (plain.broken, plain.history.marked(ERROR)) == ((), ())
     assert plain.history.marked(SHUT_DOWN)
     played = play_schedule(exploration, Schedule((Leave("a", "events", count=1, away=0.0),)))
-    assert "resource.no-errors" in {case.rule for case in played.broken}
+    assert [case.rule for case in played.warned] == ["resource.no-errors"]
     (error,) = played.history.marked(ERROR)
     assert "ZeroDivisionError: it came back" in error.detail
     orphan = play_schedule(
@@ -227,7 +227,7 @@ def test_what_was_seen_once_and_not_again_is_found_all_the_same() -> None:
     assert searched.found is not None
     assert searched.unlike is not None
     assert searched.until_found == 8
-    assert "resource.no-errors" in {case.rule for case in searched.found.broken}
+    assert searched.found.broken
     assert searched.unlike.broken == ()
     first, where, here, there, causes = told_unlike(searched.found, searched.unlike)
     assert first.endswith("the same schedule gave another history, which breaks nothing.")
@@ -244,6 +244,21 @@ def test_what_breaks_each_time_in_another_way_is_found() -> None:
     assert searched.unlike is not None
     assert searched.unlike.broken
     assert "which breaks " in told_unlike(searched.found, searched.unlike)[0]
+
+
+def test_a_broken_should_stops_no_search_and_is_told_at_its_end() -> None:
+    subject, config = asgi_subject(RACE["late-heartbeat"].make), RACE["late-heartbeat"].config
+    searched = search(Exploration(subject, config), most=150)
+    assert searched.found is None
+    assert searched.tried == searched.until_found > 100
+    assert searched.warned is not None
+    assert [case.rule for case in searched.warned.warned] == ["resource.no-errors"]
+    assert searched.warned.broken == ()
+    assert len(searched.warned.schedule.choices) <= 2
+    strict = search(Exploration(subject, config, strict=True), most=150)
+    assert strict.found is not None
+    assert [case.rule for case in strict.found.broken] == ["resource.no-errors"]
+    assert strict.warned is None
 
 
 def test_what_repeats_is_not_told_to_differ() -> None:

@@ -20,7 +20,7 @@ each_race = pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
 
 @each_race
 def test_a_race_is_found_and_shrunk(race: Race) -> None:
-    searched = search(Exploration(asgi_subject(race.make), race.config), most=500)
+    searched = search(Exploration(asgi_subject(race.make), race.config, strict=True), most=500)
     assert searched.found is not None, f"{searched.tried} schedules broke nothing"
     assert {case.rule for case in searched.found.broken} & {*race.breaks}, searched.found.broken
     assert len(searched.found.schedule.choices) <= 3, words(searched.found.schedule)
@@ -28,7 +28,7 @@ def test_a_race_is_found_and_shrunk(race: Race) -> None:
 
 @each_race
 def test_its_twin_breaks_nothing(race: Race) -> None:
-    exploration = Exploration(asgi_subject(race.twin), race.config)
+    exploration = Exploration(asgi_subject(race.twin), race.config, strict=True)
     plain = play_schedule(exploration, Schedule())
     assert plain.history.concluded is not None
     assert plain.history.concluded.outcome == "done"
