@@ -18,6 +18,7 @@ from conformance.explore import (
     Schedule,
     asgi_subject,
     digest,
+    explored_without,
     load_replay,
     play_again,
     play_schedule,
@@ -66,13 +67,14 @@ class Explore:
         configuration, beside the test. `without`: names of rules that are left out. `strict`: a
         broken SHOULD fails, too; else it is a `BrokenShould`, which is a warning.
 
-        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`; of a replay file
+        Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`, `ValueError`
+        for a name in `without` that is none; of a replay file
         also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that break nothing.
         """
         __tracebackhide__ = True
         self._calls += 1
         loaded = load_config(self._beside / config, environ=os.environ)
-        rules = tuple(rule for rule in EXPLORED if rule.name not in without)
+        rules = explored_without(without)
         subject = asgi_subject(make, Options(flavour=loaded.config.target.app_loop or "asyncio"))
 
         replay = load_replay(self._replay) if self._replay is not None else None

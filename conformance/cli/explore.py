@@ -44,6 +44,7 @@ from conformance.explore import (
     WorkerEnded,
     asgi_subject,
     digest,
+    explored_without,
     history_bytes,
     load_replay,
     play_again,
@@ -98,6 +99,14 @@ _OUT = Path("sse-conformance-report")
 
 
 @dataclass(frozen=True)
+class _Judged:
+    """How it is judged: a broken SHOULD as a broken MUST, and without which rules."""
+
+    strict: bool
+    without: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Named:
     """What is explored, by which names a replay file finds it again, and the options that are no part of it."""
 
@@ -138,6 +147,10 @@ def explore_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Look for a broken SHOULD too; else it is told at the end.")
     ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="RULE", help="Leave out a rule; may be repeated."),
+    ] = None,
     app_dir: AppDirOption = None,
     app_loop: AppLoopOption = None,
 ) -> None:
@@ -147,7 +160,8 @@ def explore_command(
     which order tasks run.
     """
     start, examples = Path.cwd(), database.absolute() / "examples"  # an application may go elsewhere
-    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop, strict=strict)
+    judged = _Judged(strict, tuple(without or ()))
+    named = _named(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
         with _watched(named) as exploration, err.status("exploring") as status:
@@ -160,7 +174,7 @@ def explore_command(
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
             if workers := _workers(jobs):
-                opened = partial(_opened, start, app, config, seed, app_dir, app_loop, strict)
+                opened = partial(_opened, start, app, config, seed, judged, app_dir, app_loop)
                 searched = search_side_by_side(
                     exploration, opened, most=schedules, workers=workers, database=examples, told=told
                 )
@@ -219,9 +233,8 @@ def replay_command(
         raise Failure(f"{file} is of a test, which has the application: {again}", MISUSED)
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
-    named = _named(
-        name, config, replay.seed, app_dir=app_dir, app_loop=app_loop, strict=replay.strict, again=True
-    )
+    judged = _Judged(replay.strict, replay.without)
+    named = _named(name, config, replay.seed, judged, app_dir=app_dir, app_loop=app_loop, again=True)
     try:
         check_triggers(replay.schedule.plan, triggers(named.exploration.config.dialect))
     except ValueError as error:
@@ -261,6 +274,7 @@ def _replay(named: _Named, played: Played) -> Replay:
         schedule=played.schedule,
         breaks=tuple(dict.fromkeys(case.rule for case in played.broken or played.warned)),
         strict=played.strict,
+        without=tuple(rule.name for rule in EXPLORED if rule not in named.exploration.rules),
         digest=digest(played),
     )
 
@@ -281,14 +295,14 @@ def _opened(
     app: str | None,
     config: Path | None,
     seed: int,
+    judged: _Judged,
     app_dir: Path | None,
     app_loop: FlavourName | None,
-    strict: bool,
 ) -> Iterator[Exploration]:
     """The same exploration in another process, watched there. That one has begun where this one is now; the call was
     made in `start`."""
     os.chdir(start)
-    named = _named(app, config, seed, app_dir=app_dir, app_loop=app_loop, strict=strict)
+    named = _named(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
     with _watched(named) as exploration:
         yield exploration
 
@@ -319,13 +333,17 @@ def _named(
     app: str | None,
     config: Path | None,
     seed: int,
+    judged: _Judged,
     *,
     app_dir: Path | None,
     app_loop: FlavourName | None,
-    strict: bool = False,
     again: bool = False,
 ) -> _Named:
     """What to explore. Raises `Failure` (2)."""
+    try:
+        rules = explored_without(judged.without)
+    except ValueError as error:
+        raise Failure(f"--without: {error}", MISUSED) from error
     loaded = None
     if config is not None or not again:
         loaded = read_config(None, config)
@@ -334,7 +352,9 @@ def _named(
         if app is None:
             raise Failure(f"{loaded.source} has no target.app: name the application with --app", MISUSED)
     if app is None:
-        reference = Exploration(reference_subject(), reference_config(), seed=seed, strict=strict)
+        reference = Exploration(
+            reference_subject(), reference_config(), rules, seed=seed, strict=judged.strict
+        )
         return _Named(reference, REFERENCE, None)
     if loaded is None:
         loaded = read_app_config(app, None, None)
@@ -342,10 +362,10 @@ def _named(
     exploration = Exploration(
         asgi_subject(subject.make, Options(flavour=subject.loop)),
         loaded.config,
-        EXPLORED,
+        rules,
         seed=seed,
         secrets=loaded.secrets,
-        strict=strict,
+        strict=judged.strict,
     )
     given = {"--app-dir": app_dir, "--app-loop": app_loop}
     options = tuple(word for name, value in given.items() if value for word in (name, str(value)))

@@ -8,7 +8,7 @@ subscribers, link and application; `draw.py` draws one, `play.py` plays it, `sea
 from conformance.explore.crew import WorkerEnded, search_side_by_side
 from conformance.explore.fresh import fresh_app
 from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule, undriven
-from conformance.explore.rules import EXPLORED
+from conformance.explore.rules import EXPLORED, explored_without
 from conformance.explore.schedule import (
     Break,
     Choice,
@@ -48,6 +48,7 @@ __all__ = [
     "WorkerEnded",
     "asgi_subject",
     "digest",
+    "explored_without",
     "fresh_app",
     "history_bytes",
     "load_replay",

@@ -160,7 +160,7 @@ class _Held:
 class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A replay file. `subject`: the application (`module:attr`) or `reference`. `breaks`: the rules that the
     schedule breaks, or at the level warn, where it breaks none. `strict`: a broken SHOULD counts as a broken MUST.
-    `digest`: SHA-256 of the history that it gives, in hexadecimal."""
+    `without`: names of rules that were left out. `digest`: SHA-256 of the history that it gives, in hexadecimal."""
 
     version: int = VERSION
     subject: Name
@@ -169,6 +169,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     schedule: Schedule
     breaks: tuple[str, ...] = ()
     strict: bool = False
+    without: tuple[str, ...] = ()
     digest: str = ""
 
 

@@ -121,6 +121,23 @@ def test_what_does_not_repeat_fails_and_says_so(pytester: pytest.Pytester) -> No
     assert "likely causes: a set of the application's own objects" in result.stdout.str()
 
 
+def test_a_rule_can_be_left_out_but_not_one_that_is_none(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_mine="""
+        import pytest
+        from conformance.races.orphaned_producer import Racy
+
+        def test_of_mine(sse_explore):
+            sse_explore(Racy, "sse-conformance.toml", schedules=40, without=["resource.tasks-left"])
+
+        def test_of_others(sse_explore):
+            with pytest.raises(ValueError, match="did you mean 'resource.tasks-left'"):
+                sse_explore(Racy, "sse-conformance.toml", without=["resource.task-left"])
+        """
+    )
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2)
+
+
 def test_a_broken_should_is_a_warning_unless_it_is_wanted_strictly(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_mine="""

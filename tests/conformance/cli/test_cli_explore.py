@@ -166,6 +166,16 @@ def test_a_broken_should_is_told_and_looked_for_only_when_it_is_wanted() -> None
     assert "Does not conform: 1 rule broken" in again.output
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_rule_can_be_left_out(jobs: str) -> None:
+    call = ("explore", "--app", RACE, "--schedules", "120", "--jobs", jobs)
+    passed = typed(*call, "--without", "resource.tasks-left", "--without", "resource.no-errors")
+    assert passed.exit_code == 0, passed.output
+    assert typed(*call, "--without", "order.no-gap", "--out", "out").exit_code == 1
+    assert load_replay(Path("out/replay.json")).without == ("order.no-gap",)
+    assert "22 cases: 22 rules in 1 scenario" in typed("replay", "out/replay.json").output
+
+
 def test_the_reference_is_explored_where_nothing_is_named_and_nothing_is_configured() -> None:
     Path("sse-conformance.toml").unlink()
     passed = typed("explore", "--schedules", "10")
@@ -209,6 +219,10 @@ def test_a_damaged_replay_file_is_told(config: str | None, choices: tuple[Choice
     [
         (("explore", "--app", "nowhere:app"), "no module 'nowhere'"),
         (("explore", "--app", RACE, "--config", "none.toml"), "there is no such file"),
+        (
+            ("explore", "--without", "order.no-gpa"),
+            "--without: 'order.no-gpa' is no rule that is explored; did",
+        ),
         (("replay", "none.json"), "No such file"),
         (("replay", "sse-conformance.toml"), "not a replay file"),
     ],

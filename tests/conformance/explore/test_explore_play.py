@@ -26,6 +26,7 @@ from conformance.explore import (
     Unaware,
     asgi_subject,
     digest,
+    explored_without,
     history_bytes,
     play_again,
     play_schedule,
@@ -158,6 +159,21 @@ def test_the_reference_breaks_nothing() -> None:
 
 def test_the_rules_that_are_explored_exist() -> None:
     assert len(EXPLORED) == 23
+
+
+def test_rules_are_left_out_by_their_names() -> None:
+    assert explored_without(()) == EXPLORED
+    left = {rule.name for rule in explored_without(["order.no-gap", "wire.json"])}
+    assert left == {rule.name for rule in EXPLORED} - {"order.no-gap", "wire.json"}
+    assert len(explored_without("order.no-gap")) == len(EXPLORED) - 1
+    for names, says in (
+        (["order.no-gpa"], "'order.no-gpa' is no rule that is explored; did you mean 'order.no-gap'?"),
+        (["zzz"], "'zzz' is no rule that is explored; those that are explored: completion.clean-close, "),
+        (["http.auth"], "'http.auth' is not explored: it is a rule of `sse-conformance run`"),
+        ([rule.name for rule in EXPLORED], "no rule is left to explore"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(says)):
+            explored_without(names)
 
 
 def test_a_specimen_is_found_and_shrunk() -> None:
