@@ -24,6 +24,8 @@ from reports.results import Case
 BATCH: Final = 100
 """Schedules in a batch. In larger ones Hypothesis repeats more of the histories that it has had."""
 
+_PLAYS: Final = 4  # of a schedule that may break a rule the next time
+
 Told: TypeAlias = Callable[[int, bool], None]
 
 
@@ -154,26 +156,29 @@ def search_batch(
     if smallest is None:
         return Searched(until_found, tried, None, warned=warned)
     other = unlike(exploration, smallest)
-    if other is None:
-        bare, more = _bare(exploration, smallest, lambda played: played.broken)
-        other = unlike(exploration, bare) if bare is not smallest else None
-        smallest, tried = bare, tried + more
-    return Searched(until_found, tried, smallest, other)
+    plays = 1 if other is None else _PLAYS
+    bare, more = _bare(exploration, smallest, lambda played: played.broken, plays)
+    if bare is not smallest:
+        smallest, other = bare, unlike(exploration, bare)
+    return Searched(until_found, tried + more, smallest, other)
 
 
 def _bare(
-    exploration: Exploration, played: Played, wrong: Callable[[Played], tuple[Case, ...]]
+    exploration: Exploration, played: Played, wrong: Callable[[Played], tuple[Case, ...]], plays: int = 1
 ) -> tuple[Played, int]:
     """The schedule without the choices that it does not take; and how many were tried for that. Hypothesis shrinks
-    what it drew, and of two choices that were drawn together it cannot always leave one out."""
+    what it drew, and of two choices that were drawn together it cannot always leave one out; and it gives up where a
+    schedule breaks a rule only now and then, for which there are `plays` of each."""
     rule, tried, index = wrong(played)[0].rule, 0, 0
     while index < len(choices := played.schedule.choices):
-        without = play_schedule(exploration, Schedule(choices[:index] + choices[index + 1 :]))
-        tried += 1
-        if rule in {case.rule for case in wrong(without)}:
-            played, index = without, 0
-        else:
-            index += 1
+        without = Schedule(choices[:index] + choices[index + 1 :])
+        index += 1
+        for _ in range(plays):
+            again = play_schedule(exploration, without)
+            tried += 1
+            if rule in {case.rule for case in wrong(again)}:
+                played, index = again, 0
+                break
     return played, tried
 
 

@@ -262,6 +262,14 @@ def test_what_breaks_each_time_in_another_way_is_found() -> None:
     assert "which breaks " in told_unlike(searched.found, searched.unlike)[0]
 
 
+def test_what_breaks_now_and_then_is_shrunk_too() -> None:
+    searched = search(moody(bad=range(20, 10_000, 3)), most=50)
+    assert searched.found is not None
+    assert searched.found.schedule == Schedule()
+    assert searched.unlike is not None
+    assert searched.until_found == 21
+
+
 def test_a_broken_should_stops_no_search_and_is_told_at_its_end() -> None:
     subject, config = asgi_subject(RACE["late-heartbeat"].make), RACE["late-heartbeat"].config
     searched = search(Exploration(subject, config), most=150)
