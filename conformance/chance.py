@@ -5,7 +5,7 @@ import random
 import uuid
 from typing import Any
 
-from conformance.counted import Change
+from conformance.changes import Change
 
 _NODE = (
     1 << 40

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
 import trio
 
-Change: TypeAlias = tuple[Any, str, Any]
-"""An object, the name of an attribute of it, the value that it gets."""
+from conformance.changes import Change
 
 
 def counted_hashes() -> list[Change]:

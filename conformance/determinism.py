@@ -5,16 +5,17 @@
 * trio shuffles each batch of runnable tasks. Sorted by age first and shuffled by the seed, one seed is one
   order and another seed is another. (asyncio's own queue is in order.)
 * anyio keeps cancel scopes in sets, whose order is that of addresses, and applications keep queues, events and
-  futures in sets. They get hashes that count up (`counted.py`). So do asyncio's tasks, in `conformance.asgi`.
+  futures in sets, or objects of their own classes. They get hashes that count up (`counted.py`, `counted_classes.py`).
+  So do asyncio's tasks, in `conformance.asgi`.
 * Worker threads take real time, over which a virtual clock jumps. Their work is done at once, in place.
 * Unfinished generators end when the garbage collector finds them, which depends on what ran before. It
   does not run meanwhile; what reference counts free is freed at once.
 * The application's own chance (`chance.py`), and the time that it reads: `time.time`, `monotonic`, `perf_counter`,
   `strftime` and their like, and `datetime.now` follow trio's clock.
 
-Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start), sets of plain
-objects, `datetime` and functions of `time` under another name, the time of the processor, and threads that it starts
-itself.
+Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start); sets of functions, and of
+objects whose classes were made before, or are derived from a library's; `datetime` and functions of `time` under
+another name; the time of the processor; and threads that it starts itself.
 """
 
 import datetime
@@ -39,7 +40,9 @@ import trio
 from trio.testing import MockClock
 
 from conformance.chance import seeded_chance
-from conformance.counted import Change, counted_hashes
+from conformance.changes import Change, changed
+from conformance.counted import counted_hashes
+from conformance.counted_classes import counted_classes, from_zero
 
 EPOCH = 1_700_000_000.0  # what the wall clock says when trio's says 0: 14 November 2023, 22:13:20 UTC
 
@@ -71,12 +74,14 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
             (trio.to_thread, "run_sync", _run_in_place),
             *_anyio(),
             *counted_hashes(),
+            *counted_classes(),
+            *from_zero(),
             *seeded_chance(random.Random(chance)),
             *(() if epoch is None else _wall_clock(epoch)),
         ]
         before = scheduler.getstate(), random.getstate()
         collects = gc.isenabled()
-        with _changed(changes), _datetime(epoch):
+        with changed(changes), _datetime(epoch):
             gc.disable()
             scheduler.seed(order)
             random.seed(chance)
@@ -123,19 +128,6 @@ def virtual_clock() -> MockClock:
 
     state.update(current_time=current_time, deadline_to_sleep_time=deadline_to_sleep_time)
     return clock
-
-
-@contextmanager
-def _changed(changes: list[Change]) -> Iterator[None]:
-    """Attributes with these values, and afterwards with those that they had."""
-    before = [(owner, name, vars(owner)[name]) for owner, name, _ in changes]
-    try:
-        for owner, name, value in changes:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 @cache

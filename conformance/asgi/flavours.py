@@ -16,7 +16,7 @@ import trio
 from conformance.asgi.generators import Generators, watch_generators
 from conformance.asgi.left_behind import LeftBehind
 from conformance.asgi.loop import open_loop
-from conformance.asgi.sites import creation_site
+from conformance.sites import creation_site
 
 FlavourName: TypeAlias = Literal["asyncio", "trio"]
 Work: TypeAlias = Callable[[], Awaitable[None]]

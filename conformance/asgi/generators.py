@@ -14,7 +14,7 @@ from types import AsyncGeneratorType
 from typing import Any, TypeAlias
 
 from conformance.asgi.left_behind import LeftBehind
-from conformance.asgi.sites import calling_site, definition_site
+from conformance.sites import calling_site, definition_site
 
 _Generator: TypeAlias = AsyncGeneratorType[Any, Any]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from conformance.asgi.sites import owner_of
 from conformance.cli.common import CONFUSED, Failure, err
 from conformance.cli.interrupt import end_at_once
 from conformance.cli.watchdog import DEBUGGERS, OURS, STALL, stall_limit
+from conformance.sites import owner_of
 
 _SAID_AFTER: Final = 5.0  # seconds of real time
 _LOOKS: Final = 10  # until it ends: counted, so that a process that was stopped meanwhile is none that hangs

@@ -17,9 +17,9 @@ from typing import Final
 from trio.abc import Instrument
 
 from conformance import determinism
-from conformance.asgi.sites import owner_of
 from conformance.cli.common import CONFUSED, MISUSED, Failure, check_duration, err
 from conformance.cli.interrupt import end_at_once
+from conformance.sites import owner_of
 
 STALL: Final = "SSE_CONFORMANCE_STALL"
 """The variable of the environment that says how many seconds of real time an application may hold up its loop."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from conformance.asgi import load_app
 from conformance.asgi.types import ASGIApp
+from conformance.changes import changed
+from conformance.counted_classes import counted_classes
 
 
 def fresh_app(name: str, folder: Path | None = None) -> Callable[[], ASGIApp]:
@@ -20,7 +22,8 @@ def fresh_app(name: str, folder: Path | None = None) -> Callable[[], ASGIApp]:
     """
     start = Path.cwd()
     where = (folder or Path.cwd()).resolve()
-    load_app(name, folder=where)  # what it imports from elsewhere is there from now on
+    with changed(counted_classes()):
+        load_app(name, folder=where)  # what it imports from elsewhere is there from now on
 
     def make() -> ASGIApp:
         if not name.endswith("()"):

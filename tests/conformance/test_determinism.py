@@ -1,6 +1,7 @@
 """One seed, one run: to the byte, in any process; and nothing of it stays behind."""
 
 import asyncio
+import builtins
 import datetime
 import gc
 import os
@@ -24,6 +25,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from conformance.asgi import open_asgi
 from conformance.asgi.types import Receive, Scope, Send
+from conformance.changes import changed
+from conformance.counted_classes import counted_classes
 from conformance.determinism import EPOCH, seeded, virtual_clock
 from fault_injection.virtual import VirtualNetwork
 
@@ -308,6 +311,70 @@ def test_sets_of_what_the_application_waits_for_are_walked_in_one_order(make: Ca
     assert walk(make) == list(range(100))
 
 
+CLASSES = """
+from dataclasses import dataclass, field
+
+class Plain: pass
+
+class Derived(Plain): pass
+
+@dataclass(eq=False)
+class Client:
+    name: str = "a"
+
+@dataclass
+class Equal:
+    name: str = "a"
+
+@dataclass(frozen=True)
+class Frozen:
+    name: str = "a"
+
+class Slotted:
+    __slots__ = ("name",)
+
+class Own:
+    def __hash__(self): return 7
+
+class Error(Exception): pass
+"""
+
+
+def made_in(folder: Path) -> dict[str, Any]:
+    """The classes of an application, as they are when it is imported."""
+    names: dict[str, Any] = {"__name__": "classes"}
+    exec(compile(CLASSES, str(folder / "classes.py"), "exec"), names)
+    return names
+
+
+def test_sets_of_an_applications_own_objects_are_walked_in_one_order(tmp_path: Path) -> None:
+    with changed(counted_classes()):
+        classes = made_in(tmp_path)
+    for name in ("Plain", "Derived", "Client"):
+        assert walk(classes[name]) == list(range(100)), name
+    with seeded(1):
+        meanwhile = made_in(tmp_path)
+        kept = [meanwhile["Plain"]() for _ in range(3)]
+        found = {*kept}
+    assert found == {*kept}, "in a set it stays"
+    assert [hash(each) for each in kept] == [0, 1, 2]
+
+
+def test_the_other_classes_are_what_they_were(tmp_path: Path) -> None:
+    with changed(counted_classes()):
+        classes = made_in(tmp_path)
+    usual = made_in(tmp_path)
+    assert usual["Plain"].__bases__ == (object,)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(classes["Equal"]())
+    assert hash(classes["Frozen"]("b")) == hash(usual["Frozen"]("b"))
+    assert classes["Frozen"]("b") == classes["Frozen"]("b")
+    assert hash(classes["Own"]()) == 7
+    assert {slotted := classes["Slotted"]()} == {slotted}
+    assert issubclass(classes["Error"], Exception)
+    assert vars(classes["Plain"]()) == {}
+
+
 def test_what_is_in_a_set_stays_in_it_when_the_block_ends() -> None:
     before = asyncio.Queue[int]()
     waiting = {before}
@@ -357,6 +424,7 @@ def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             "urandom": os.urandom,
             "random": random.getstate(),
             "garbage": gc.isenabled(),
+            "classes": vars(builtins)["__build_class__"],
             "queue": vars(asyncio.Queue)["__init__"],
             "channel": vars(trio.MemorySendChannel)["__init__"],
             "future": asyncio.Future,

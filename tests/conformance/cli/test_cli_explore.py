@@ -3,12 +3,15 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 from cli_world import fresh_modules
 from typer.testing import CliRunner, Result
+from ways_in import ROOT
 
 from conformance.cli.app import make_app
 from conformance.cli.common import MISUSED, Failure
@@ -137,6 +140,61 @@ def test_what_does_not_repeat_is_played_until_it_breaks() -> None:
     assert again.exit_code == 1, again.output
     assert "it does not repeat exactly" in again.output
     assert "not in the mood" in Path("again/histories/explore.jsonl").read_text()
+
+
+CLIENTS = """
+import asyncio
+from conformance.races.base import EVENTS, Service
+
+class Client:
+    def __init__(self):
+        self.queue = asyncio.Queue()
+
+class Racy(Service):
+    def __init__(self):
+        super().__init__()
+        self.clients = set()
+
+    async def publish(self, job, event):
+        await super().publish(job, event)
+        for client in list(self.clients):
+            client.queue.put_nowait(None)
+            await asyncio.sleep(0.001)
+
+    async def stream(self, job, after, response):
+        client = Client()
+        self.clients.add(client)  # and never taken out
+        for event in job.log[after:]:
+            await response.event(event)
+            after = event.number
+        while after < EVENTS:
+            await client.queue.get()
+            await response.event(job.log[after])
+            after += 1
+            if len(self.clients) > 2 and client is next(iter(self.clients)):
+                raise ValueError("the first of many")
+
+app = Racy()
+"""
+
+
+@pytest.mark.parametrize("name", ["app", "Racy()"])
+def test_an_application_with_a_set_of_its_own_objects_repeats(name: str, tmp_path: Path) -> None:
+    Path("clients.py").write_text(CLIENTS)
+    with fresh_modules():
+        found = typed("explore", "--app", f"clients:{name}", "--schedules", "200", "--out", "out")
+    assert found.exit_code == 1, found.output
+    assert "it does not repeat" not in found.output
+    for hash_seed in ("1", "2"):
+        again = subprocess.run(
+            [sys.executable, "-m", "conformance", "replay", "out/replay.json"],
+            env={**os.environ, "PYTHONPATH": ROOT, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert again.returncode == 1, again.stderr
+        assert "the identical history" in again.stdout
 
 
 def test_what_is_right_passes() -> None:

@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 
 _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED = ("site-packages", "dist-packages")
-_OURS = str(Path(__file__).parent)
+_OURS = str(Path(__file__).parent / "asgi")
 _DEEPEST = 100  # frames that are looked at
 
 
