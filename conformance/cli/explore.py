@@ -3,19 +3,14 @@
 import os
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import trio
 import typer
 
-from conformance.asgi import AppNotFound, Moments, Options, StartupError
-from conformance.asgi.flavours import FlavourName
+from conformance.asgi import AppNotFound, StartupError
 from conformance.cli.common import (
     CONFORMS,
     CONFUSED,
@@ -24,17 +19,14 @@ from conformance.cli.common import (
     err,
     exit_code,
     out,
-    read_config,
     said,
 )
-from conformance.cli.ended import saying_who_ended_it
+from conformance.cli.explored import REFERENCE, Explored, Judged, anew, explored, opened, watched
 from conformance.cli.files import HISTORIES, prepare, seen_from, write
-from conformance.cli.in_process import AppDirOption, AppLoopOption, in_process, read_app_config
+from conformance.cli.in_process import AppDirOption, AppLoopOption
 from conformance.cli.summary import print_summary
-from conformance.cli.watchdog import watchdog
 from conformance.explore import (
     EXPLORED,
-    Exploration,
     NotRepeatable,
     Played,
     Replay,
@@ -42,14 +34,11 @@ from conformance.explore import (
     Schedule,
     Searched,
     WorkerEnded,
-    asgi_subject,
     digest,
-    explored_without,
     history_bytes,
     load_replay,
     play_again,
     play_schedule,
-    reference_subject,
     save_replay,
     search,
     search_side_by_side,
@@ -57,21 +46,15 @@ from conformance.explore import (
     undriven,
     words,
 )
-from conformance.explore.subjects import Running
 from conformance.figures import figures
-from conformance.in_process import ANEW
 from conformance.outcome import Examined, put_together
 from conformance.picture import picture
-from conformance.specimens.specimen import reference_config
 from conformance.testing_explore import OF_A_TEST
 from conformance.triggers import triggers
-from fault_injection.network import Network
 from fault_injection.triggers import check_triggers
 from reports.outcome import plural
 from reports.results import Results
 from reports.text import visible
-
-REFERENCE = "reference"
 
 EXPLORE_EXAMPLES = """
 [bold]Examples[/]
@@ -96,24 +79,6 @@ OutOption = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for report, history and replay file.")
 ]
 _OUT = Path("sse-conformance-report")
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """How it is judged: a broken SHOULD as a broken MUST, and without which rules."""
-
-    strict: bool
-    without: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Named:
-    """What is explored, by which names a replay file finds it again, and the options that are no part of it."""
-
-    exploration: Exploration
-    subject: str
-    config: str | None
-    options: tuple[str, ...] = ()
 
 
 def explore_command(
@@ -160,11 +125,11 @@ def explore_command(
     which order tasks run.
     """
     start, examples = Path.cwd(), database.absolute() / "examples"  # an application may go elsewhere
-    judged = _Judged(strict, tuple(without or ()))
-    named = _named(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
+    judged = Judged(strict, tuple(without or ()))
+    named = explored(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
-        with _watched(named) as exploration, err.status("exploring") as status:
+        with watched(named) as exploration, err.status("exploring") as status:
             plain = play_schedule(exploration, Schedule())
             if reason := undriven(plain):
                 raise Failure(reason, CONFUSED)
@@ -174,14 +139,14 @@ def explore_command(
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
             if workers := _workers(jobs):
-                opened = partial(_opened, start, app, config, seed, judged, app_dir, app_loop)
+                elsewhere = partial(opened, start, app, config, seed, judged, app_dir, app_loop)
                 searched = search_side_by_side(
-                    exploration, opened, most=schedules, workers=workers, database=examples, told=told
+                    exploration, elsewhere, most=schedules, workers=workers, database=examples, told=told
                 )
             else:
                 searched = search(exploration, most=schedules, database=examples, told=told)
     except (AppNotFound, StartupError) as error:
-        raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
+        raise Failure(f"{error}{anew(named)}", CONFUSED) from error
     except WorkerEnded as error:
         if error.code == CONFUSED:  # it has said why
             raise typer.Exit(CONFUSED) from error
@@ -233,18 +198,18 @@ def replay_command(
         raise Failure(f"{file} is of a test, which has the application: {again}", MISUSED)
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
-    judged = _Judged(replay.strict, replay.without)
-    named = _named(name, config, replay.seed, judged, app_dir=app_dir, app_loop=app_loop, again=True)
+    judged = Judged(replay.strict, replay.without)
+    named = explored(name, config, replay.seed, judged, app_dir=app_dir, app_loop=app_loop, again=True)
     try:
         check_triggers(replay.schedule.plan, triggers(named.exploration.config.dialect))
     except ValueError as error:
         raise Failure(f"{file}: {error}", MISUSED) from error
     started = time.time()
     try:
-        with _watched(named) as exploration:
+        with watched(named) as exploration:
             played, other = play_again(exploration, replay.schedule)
     except (AppNotFound, StartupError) as error:
-        raise Failure(f"{error}{_anew(named)}", CONFUSED) from error
+        raise Failure(f"{error}{anew(named)}", CONFUSED) from error
     except NotRepeatable as error:
         raise Failure(str(error), CONFUSED) from error
     folder = seen_from(start, folder)
@@ -266,7 +231,7 @@ def replay_command(
     raise typer.Exit(exit_code(results) if played.broken else CONFORMS)
 
 
-def _replay(named: _Named, played: Played) -> Replay:
+def _replay(named: Explored, played: Played) -> Replay:
     return Replay(
         subject=named.subject,
         config=named.config,
@@ -279,45 +244,10 @@ def _replay(named: _Named, played: Played) -> Replay:
     )
 
 
-def _anew(named: _Named) -> str:
-    return "" if named.subject.endswith("()") else ANEW
-
-
 def _workers(jobs: int) -> int:
     """How many processes work beside this one; 0: this one does it alone."""
     many = jobs or os.cpu_count() or 1
     return 0 if many == 1 else many
-
-
-@contextmanager
-def _opened(
-    start: Path,
-    app: str | None,
-    config: Path | None,
-    seed: int,
-    judged: _Judged,
-    app_dir: Path | None,
-    app_loop: FlavourName | None,
-) -> Iterator[Exploration]:
-    """The same exploration in another process, watched there. That one has begun where this one is now; the call was
-    made in `start`."""
-    os.chdir(start)
-    named = _named(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
-    with _watched(named) as exploration:
-        yield exploration
-
-
-@contextmanager
-def _watched(named: _Named) -> Iterator[Exploration]:
-    """The exploration, watched in real time for an application that hangs."""
-    explored = named.exploration
-    with saying_who_ended_it(named.subject), watchdog(named.subject) as turns:
-
-        def subject(network: Network, moments: Moments) -> AbstractAsyncContextManager[Running]:
-            trio.lowlevel.add_instrument(turns)
-            return explored.subject(network, moments)
-
-        yield replace(explored, subject=subject)
 
 
 def _found(config: Path, replay: Path) -> Path:
@@ -327,49 +257,6 @@ def _found(config: Path, replay: Path) -> Path:
         return beside if not config.exists() and beside.exists() else config
     except (OSError, ValueError) as error:  # no path at all: too long, or with a zero byte in it
         raise Failure(f"{replay}: its config can be no path: {said(error)}", MISUSED) from error
-
-
-def _named(
-    app: str | None,
-    config: Path | None,
-    seed: int,
-    judged: _Judged,
-    *,
-    app_dir: Path | None,
-    app_loop: FlavourName | None,
-    again: bool = False,
-) -> _Named:
-    """What to explore. Raises `Failure` (2)."""
-    try:
-        rules = explored_without(judged.without)
-    except ValueError as error:
-        raise Failure(f"--without: {error}", MISUSED) from error
-    loaded = None
-    if config is not None or not again:
-        loaded = read_config(None, config)
-    if app is None and loaded is not None:
-        app = loaded.config.target.app
-        if app is None:
-            raise Failure(f"{loaded.source} has no target.app: name the application with --app", MISUSED)
-    if app is None:
-        reference = Exploration(
-            reference_subject(), reference_config(), rules, seed=seed, strict=judged.strict
-        )
-        return _Named(reference, REFERENCE, None)
-    if loaded is None:
-        loaded = read_app_config(app, None, None)
-    subject = in_process(app, loaded, folder=app_dir, loop=app_loop)
-    exploration = Exploration(
-        asgi_subject(subject.make, Options(flavour=subject.loop)),
-        loaded.config,
-        rules,
-        seed=seed,
-        secrets=loaded.secrets,
-        strict=judged.strict,
-    )
-    given = {"--app-dir": app_dir, "--app-loop": app_loop}
-    options = tuple(word for name, value in given.items() if value for word in (name, str(value)))
-    return _Named(exploration, app, loaded.source, options)
 
 
 def _account(searched: Searched, seed: int) -> str:
@@ -390,7 +277,7 @@ def _whole(account: str, played: Played, other: Played | None) -> str:
 
 
 def _report(
-    folder: Path, named: _Named, played: Played, account: str, duration: float
+    folder: Path, named: Explored, played: Played, account: str, duration: float
 ) -> tuple[Results, list[Path]]:
     histories = prepare(folder)
     path = histories / "explore.jsonl"
