@@ -16,6 +16,7 @@ from conformance.rules.cancel_looks import (
     states,
 )
 from conformance.rules.cancel_request import cancels, was_accepted
+from conformance.rules.cancel_staying import beside_all_who_leave, beside_one_who_leaves
 from conformance.rules.completion_fate import answer_of, end_of, evidence_for, evidence_of, fate, named
 from conformance.rules.order_content import content, label, listed, told
 from conformance.rules.resume_return import namer
@@ -249,14 +250,16 @@ def _is_empty(stream: Exchange) -> bool:
     mend="Find the task to cancel by the id of the work in the request, and nothing wider: no shared scope, no "
     "shared AbortController, no cancel of the task group. Unsubscribe only the one who left, and stop the work only "
     "when nobody is left.",
-    scenarios=("cancel", "abandoned"),
+    scenarios=("cancel", "abandoned", "one-leaves"),
 )
 def others_unaffected(history: History) -> Judgement:
     if not readable(history):
         return nothing_to_read(history)
     if history.scenario == "cancel":
         return _beside_the_cancelled(history)
-    return _beside_the_leaver(history)
+    if history.scenario == "one-leaves":
+        return beside_one_who_leaves(history)
+    return beside_all_who_leave(history)
 
 
 def _beside_the_cancelled(history: History) -> Judgement:
@@ -283,33 +286,6 @@ def _beside_the_cancelled(history: History) -> Judgement:
     if not after:
         return inconclusive(f"{other.name} brought nothing after the work was cancelled, and {outcome.said}")
     return settle((), len(after), "events of other work after the cancel")
-
-
-def _beside_the_leaver(history: History) -> Judgement:
-    if len(history.streams) < 2:
-        return not_applicable(
-            "needs expect.shared in the configuration: only one subscriber watched the work"
-        )
-    first, last = history.streams[:2]
-    since = left_at(history, first)
-    if since is None or not last.is_event_stream:
-        return inconclusive("nobody left while another subscriber stayed")
-    if any(each.time < since.early.time for each in last.having(*_ENDS)):
-        return inconclusive("the work ended before the first subscriber left")
-    left = f"{first.name} left at {since.late.time:.3f} s, and {last.name}, who stayed"
-    bad = next(iter(last.having(Role.FAILURE)), None)
-    if bad is not None:
-        message = f"{left}, was told {named(last, bad)}"
-        return settle([Finding(message, (evidence_for(last, bad, expected="its events, as before"),))], 0, "")
-    if last.how in {"complete", "truncated", "reset"} and not last.having(Role.COMPLETION):
-        message = f"{left}, {fate(history, last).said}"
-        return settle([Finding(message, (evidence_of(last, "its events, as before"),))], 0, "")
-    after = [each for each in told(last) if each.left_server > since.late.time]
-    if not after:
-        return inconclusive(
-            f"{last.name} brought nothing more after {first.name} had left, and was left in turn"
-        )
-    return settle((), len(after), "events for those who stayed")
 
 
 @rule(

@@ -23,7 +23,8 @@ SHUTDOWN = ("shutdown", "shutdown-sigint")
 
 ALL = (
     *READING,
-    *("unknown-id", "foreign-id", "cancel", "cut-off", "leaving", "abandoned", "supersede", "restart"),
+    *("unknown-id", "foreign-id", "cancel", "cut-off", "leaving", "abandoned", "one-leaves"),
+    *("supersede", "restart"),
     *("hostile-input", "wrong-credentials", "without-credentials", "unknown-stream", "other-origin"),
     *("connect-storm", "stalled-reader", "crowd", *SHUTDOWN),
 )

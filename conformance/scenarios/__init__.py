@@ -11,6 +11,7 @@ from conformance.scenarios import (
     requests,
     sessions,
     shutdown,
+    staying,
     storms,
 )
 
@@ -41,6 +42,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     leaving.abandoned,
     leaving.leaving,
     leaving.cut_off,
+    staying.one_leaves,
     sessions.supersede,
     sessions.side_by_side,
     sessions.foreign_id,

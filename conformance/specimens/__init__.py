@@ -11,6 +11,7 @@ from conformance.specimens import (
     resume,
     security,
     shutdown,
+    staying,
     timeliness,
     wire,
 )
@@ -24,6 +25,7 @@ SPECIMENS: tuple[Specimen, ...] = (
     *completion.SPECIMENS,
     *resume.SPECIMENS,
     *cancel.SPECIMENS,
+    *staying.SPECIMENS,
     *isolation.SPECIMENS,
     *crowd.SPECIMENS,
     *resource.SPECIMENS,
