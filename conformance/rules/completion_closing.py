@@ -130,8 +130,11 @@ def early_close_tolerated(history: History) -> Judgement:
     hasty = next(iter(history.subscribers.get(_HASTY, ())), None)
     if hasty is None or not hasty.is_event_stream or hasty.completed is None:
         return inconclusive("the hasty subscriber saw no completion to leave at")
-    findings = [*_status_lost(history), *_next_refused(history), *_next_lost(history)]
+    lost, doubt = _status_lost(history, end_of(hasty))
+    findings = [*lost, *_next_refused(history), *_next_lost(history)]
     later = next(iter(history.subscribers.get("a", ())), None)
+    if doubt and not findings:
+        return inconclusive(doubt)
     if not findings and (later is None or not later.is_event_stream or later.completed is None):
         return inconclusive(
             f"the next stream {fate(history, later).said}" if later else "no stream came after it"
@@ -139,14 +142,26 @@ def early_close_tolerated(history: History) -> Judgement:
     return settle(findings, 1, "stream after it")
 
 
-def _status_lost(history: History) -> Iterator[Finding]:
-    for answer in history.exchanges:
-        if answer.requested.purpose != "status":
-            continue
-        if answer.head is None and answer.ended is not None:
-            yield _harm(answer, f"the status endpoint did not answer: {answer.ended.detail}")
-        elif answer.head is not None and answer.head.status >= 500:
-            yield _harm(answer, f"the status endpoint answered {answer_of(answer)}")
+def _status_lost(history: History, left: float) -> tuple[list[Finding], str]:
+    """Harm to a status endpoint that had served before the client left (seconds); or why it is not known whether there
+    was any: one that never served has lost nothing."""
+    answers = [
+        each for each in history.exchanges if each.requested.purpose == "status" and each.ended is not None
+    ]
+    before = [each for each in answers if each.requested.time < left]
+    lost = [(each, said) for each in answers if each not in before and (said := _unserved(each))]
+    if not lost or any(not _unserved(each) for each in before):
+        return [_harm(answer, said) for answer, said in lost], ""
+    if before:
+        return [], f"before the client had left at the completion, too, {_unserved(before[0])}"
+    return [], f"{lost[0][1]}, and it was not asked before the client left at the completion"
+
+
+def _unserved(answer: Exchange) -> str:
+    """What the status endpoint did instead of answering, in words; "" where it answered."""
+    if answer.head is None:
+        return f"the status endpoint did not answer: {answer.ended.detail if answer.ended else ''}"
+    return f"the status endpoint answered {answer_of(answer)}" if answer.head.status >= 500 else ""
 
 
 def _next_refused(history: History) -> Iterator[Finding]:

@@ -129,6 +129,10 @@ async def disconnect_mid_stream(stage: Stage) -> None:
 async def close_at_completion(stage: Stage) -> None:
     await stage.start()
     async with stage.subscribe("hasty", leave_at_completion=True) as hasty:
+        if await hasty.saw(1):
+            await (
+                stage.status()
+            )  # that what it answers afterwards can be compared; the hasty one leaves meanwhile
         await hasty.finished()
     await stage.status()
     try:

@@ -91,7 +91,16 @@ AFTERWARDS = sent("progress", "complete", at=1.0)
     ("groups", "verdict", "said"),
     [
         ([asked("completed"), next_one(AFTERWARDS)], "conforms", "1 stream after it"),
-        ([asked("x", status=500), next_one(AFTERWARDS)], "broken", "the status endpoint answered 500"),
+        (
+            [asked("running", 0.1, name="before"), asked("x", status=500), next_one(AFTERWARDS)],
+            "broken",
+            "after a client had left at the completion, the status endpoint answered 500",
+        ),
+        (
+            [asked("x", 0.1, name="before", status=500), asked("x", status=500), next_one(AFTERWARDS)],
+            "inconclusive",
+            "before the client had left at the completion, too, the status endpoint answered 500",
+        ),
         ([next_one([], status=0, how="refused", detail="nobody listens")], "broken", "nobody listens"),
         ([next_one([], status=0, how="timeout", ended=6.0)], "broken", "the next stream got no response"),
         ([next_one([], status=503)], "broken", "the next stream was answered with 503"),
@@ -100,7 +109,18 @@ AFTERWARDS = sent("progress", "complete", at=1.0)
         ([marked("not started again", 0.6, "POST /jobs answered 500")], "broken", "POST /jobs answered 500"),
         ([], "inconclusive", "no stream came after it"),
     ],
-    ids=["right", "status", "refused", "hangs", "503", "silent", "ended", "not started", "nothing"],
+    ids=[
+        "right",
+        "status",
+        "status before",
+        "refused",
+        "hangs",
+        "503",
+        "silent",
+        "ended",
+        "not started",
+        "nothing",
+    ],
 )
 def test_an_early_close_does_no_harm(groups: list[list[Record]], verdict: str, said: str) -> None:
     judgement = left(*groups)
@@ -116,11 +136,23 @@ def test_without_a_hasty_subscriber_there_was_no_early_close() -> None:
         assert judgement == Judgement("inconclusive", "the hasty subscriber saw no completion to leave at")
 
 
-def test_a_status_endpoint_that_does_not_answer_is_harm() -> None:
-    unanswered: list[Record] = [
-        Requested(time=0.5, exchange="status", purpose="status", method="GET", url="http://127.0.0.1:8000"),
-        Ended(time=5.5, exchange="status", how="timeout", detail="no complete answer within 5 s"),
+def unanswered(name: str, at: float) -> list[Record]:
+    return [
+        Requested(time=at, exchange=name, purpose="status", method="GET", url="http://127.0.0.1:8000"),
+        Ended(time=at + 5, exchange=name, how="timeout", detail="no complete answer within 5 s"),
     ]
-    judgement = left(unanswered, next_one(AFTERWARDS))
+
+
+def test_a_status_endpoint_that_answers_no_more_is_harm() -> None:
+    judgement = left(asked("running", 0.1, name="before"), unanswered("status", 0.5), next_one(AFTERWARDS))
     assert judgement.verdict == "broken"
+
+
+def test_a_status_endpoint_that_never_answered_was_not_harmed() -> None:
+    judgement = left(unanswered("before", 0.1), unanswered("status", 0.5), next_one(AFTERWARDS))
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason.endswith("too, the status endpoint did not answer: no complete answer within 5 s")
+    unknown = left(unanswered("status", 0.5), next_one(AFTERWARDS))
+    assert unknown.verdict == "inconclusive"
+    assert unknown.reason.endswith("and it was not asked before the client left at the completion")
     assert judgement.reason.endswith("the status endpoint did not answer: no complete answer within 5 s")
