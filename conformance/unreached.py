@@ -1,9 +1,11 @@
 """Why a target was not reached: what happened, where, and what to do, in one sentence or two."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from conformance.history import Exchange, History, How
+from conformance.rules.scopes import REFUSABLE
 
 _HTTP: Final = "Does the server speak HTTP/1.1 at this address?"
 _ADVICE: Final[dict[How, str]] = {
@@ -19,28 +21,44 @@ _ADVICE: Final[dict[How, str]] = {
 
 
 def unreached(histories: Iterable[History]) -> str | None:
-    """Why no request for the stream had an answer in any of the scenarios; None where one had, or none was made.
+    """Why nobody was let into the stream in any of the scenarios: the most frequent reason. None where somebody was, or
+    where nobody asked.
 
-    What happened without a link in between says it best.
+    What is no event stream is an answer as well, and the rules judge it; but not where the scenario asks for what may
+    be refused: such a refusal says nothing of the stream. What happened without a link in between says it best.
     """
-    streams: list[tuple[bool, Exchange]] = []
-    reasons: list[str] = []
+    direct: list[tuple[str, str]] = []
+    by_link: list[tuple[str, str]] = []
     for history in histories:
-        if any(stream.head is not None for stream in history.streams):
+        if any(_is_answer(history, stream) for stream in history.streams):
             return None
-        streams += [(bool(history.began.plan), stream) for stream in history.streams if stream.ended]
+        reasons = by_link if history.began.plan else direct
+        reasons += filter(None, map(_reason, history.streams))
         if history.concluded is not None and history.concluded.outcome == "unreached":
-            reasons.append(f"{history.began.target}: {history.concluded.reason}")
-    told = [stream for _, stream in sorted(streams, key=lambda each: each[0])]
-    sentences = [sentence for stream in told if (sentence := _sentence(stream)) is not None]
-    return next(iter(sentences + reasons), None)
+            why = history.concluded.reason
+            direct.append((why, f"{history.began.target}: {why}"))
+    return _most_frequent(direct or by_link)
 
 
-def _sentence(stream: Exchange) -> str | None:
-    """How a request without a response ended, where that was not the scenario's own doing."""
-    if stream.ended is None or stream.how in {"dropped", "watched"}:
+def _is_answer(history: History, stream: Exchange) -> bool:
+    return stream.is_event_stream or (stream.head is not None and history.scenario not in REFUSABLE)
+
+
+def _most_frequent(reasons: Sequence[tuple[str, str]]) -> str | None:
+    """Of reasons without and with their address the sentence of the first that is given most often."""
+    if not reasons:
         return None
+    [(most, _)] = Counter(why for why, _ in reasons).most_common(1)
+    return next(sentence for why, sentence in reasons if why == most)
+
+
+def _reason(stream: Exchange) -> tuple[str, str] | None:
+    """How a request without a response ended, where that was not the scenario's own doing; and the same as a sentence
+    with the address and what to do."""
+    if stream.head is not None or stream.ended is None or stream.how in {"dropped", "watched"}:
+        return None
+    why = stream.ended.detail
     advice = _ADVICE.get(stream.ended.how, "")
-    if "redirected" in stream.ended.detail:
+    if "redirected" in why:
         advice = "Give the address that it should end at."
-    return f"{stream.requested.url}: {stream.ended.detail}. {advice}".rstrip()
+    return why, f"{stream.requested.url}: {why}. {advice}".rstrip()

@@ -18,6 +18,12 @@ READING = (*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT, "side-by-side")
 LIVE = tuple(name for name in READING if name != "completion-unwatched")
 """Somebody is there while most of it is made."""
 
+REFUSABLE = (
+    *("unknown-stream", "unknown-id", "foreign-id", "other-origin"),
+    *("without-credentials", "wrong-credentials"),
+)
+"""What is asked for may be refused."""
+
 SHUTDOWN = ("shutdown", "shutdown-sigint")
 """The server is asked to end while streams are open."""
 

@@ -1,0 +1,55 @@
+"""Why a target was not reached: said where nobody was let into the stream, and nowhere else."""
+
+import pytest
+from made_up import made_up, stream
+
+from conformance.history import History, How
+from conformance.unreached import unreached
+from fault_injection.faults import Latency, Plan
+
+CUT = "the connection ended before the response did"
+SLOW = "no response head within 2 s"
+
+
+def driven(
+    scenario: str = "subscribe",
+    *,
+    status: int = 0,
+    how: How = "truncated",
+    detail: str = CUT,
+    name: str = "a",
+) -> History:
+    return made_up(stream(name=name, status=status, how=how, detail=detail), scenario=scenario)
+
+
+def test_where_no_request_has_a_response_the_reason_is_said() -> None:
+    said = unreached([driven(), driven("crowd")])
+    assert (
+        said
+        == f"http://127.0.0.1:8000/jobs/j1/events: {CUT}. Does the server speak HTTP/1.1 at this address?"
+    )
+
+
+@pytest.mark.parametrize("scenario", ["unknown-stream", "without-credentials", "other-origin"])
+def test_that_a_stranger_is_turned_away_does_not_show_that_anybody_is_let_in(scenario: str) -> None:
+    refused = made_up(stream(status=404, headers=()), scenario=scenario)
+    assert CUT in (unreached([driven(), refused]) or "")
+    assert unreached([refused]) is None  # nobody else asked
+
+
+def test_an_event_stream_or_an_answer_that_rules_judge_is_no_reason() -> None:
+    for scenario in ("subscribe", "unknown-stream"):
+        assert unreached([driven("crowd"), made_up(stream(), scenario=scenario)]) is None
+    assert unreached([driven("crowd"), made_up(stream(status=404, headers=()))]) is None
+
+
+def test_of_several_reasons_the_most_frequent_is_said() -> None:
+    slow = [driven(name, how="timeout", detail=SLOW) for name in ("crowd", "cancel")]
+    assert f"events: {SLOW}. A server sends" in (unreached([driven(), *slow]) or "")
+
+
+def test_what_happened_without_a_link_says_it_best() -> None:
+    records = stream(status=0, how="timeout", detail=SLOW)
+    linked = [made_up(records, scenario=name, plan=Plan((Latency(delay=1),))) for name in ("x", "y")]
+    assert CUT in (unreached([*linked, driven()]) or "")
+    assert SLOW in (unreached(linked) or "")
