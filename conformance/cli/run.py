@@ -34,6 +34,7 @@ from conformance.cli.in_process import (
 from conformance.cli.interrupt import interruptible
 from conformance.cli.progress import progress
 from conformance.cli.request import DataOption, HeaderOption, MethodOption, apply_request
+from conformance.cli.room import check_room
 from conformance.cli.slept import sleeping, told_of_sleep
 from conformance.cli.summary import print_summary
 from conformance.cli.watchdog import watchdog
@@ -175,6 +176,7 @@ def run_command(
             verify=not insecure,
             app=served,
         )
+        check_room(job)
         began = time.monotonic()
         ran = _performed(job)
         if served is not None:

@@ -46,6 +46,7 @@ Seconds: TypeAlias = Annotated[
     float, msgspec.Meta(gt=0, le=_DAY, description=f"a number of seconds above 0 and up to {_DAY} (a day)")
 ]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number from 1 up")]
+Crowd: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=20_000, description="a whole number from 1 to 20000")]
 Bytes: TypeAlias = Annotated[
     int, msgspec.Meta(ge=1024, le=2**30, description="a number of bytes from 1024 to 1073741824 (1 GiB)")
 ]
@@ -222,9 +223,9 @@ class Limits(_Table, frozen=True, kw_only=True):
     from an event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the
     response. `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the
     end of the work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
-    `crowd`: how many streams at once the server may be asked for; None: 20 of a server that the harness started,
-    none of any other. `cycles`: how often the connect storm connects and drops; None: as often as fits into some two
-    seconds.
+    `crowd`: how many streams at once the server may be asked for; each takes a port of this machine, which has some
+    28,000 for one address. None: 20 of a server that the harness started, none of any other. `cycles`: how often the
+    connect storm connects and drops; None: as often as fits into some two seconds.
     """
 
     connect: Seconds = 5.0
@@ -238,7 +239,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     shutdown: Seconds = 10.0
     body: Bytes = 8 * 2**20
     events: Count = 50_000
-    crowd: Count | None = None
+    crowd: Crowd | None = None
     cycles: Count | None = None
 
 

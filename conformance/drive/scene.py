@@ -42,6 +42,7 @@ _CUT_OFF = frozenset({"reset", "truncated", "refused"})
 _DYING = 0.2  # seconds from the end of a server's connections to its own
 _OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
 _CYCLE = 1.0  # seconds that a cycle of a storm may take
+_OF_A_CROWD = 0.02  # seconds that each of its streams may take of this process's time
 _SHUTDOWN = 60.0  # seconds that an application in this process may take to shut down
 _IN_THIS_ONE = "needs a server in a process of its own, and the application runs in this one (--app)"
 _OUT_OF_REACH = "Toxiproxy reaches no application in virtual time; --real-time serves it on sockets"
@@ -252,7 +253,8 @@ def _most(setting: Setting, allowance: float) -> float:
     limits = setting.config.limits
     one = max(limits.completion, setting.duration) + limits.head + limits.close + allowance
     shutdown = limits.shutdown + (_SHUTDOWN + limits.completion + limits.close if setting.serve else 0.0)
-    return 5 * one + shutdown + _CYCLE * (limits.cycles or 0) + _OVERHEAD
+    many = _CYCLE * (limits.cycles or 0) + _OF_A_CROWD * (limits.crowd or 0)
+    return 5 * one + shutdown + many + _OVERHEAD
 
 
 def _file(path: Path | None) -> BinaryIO | None:

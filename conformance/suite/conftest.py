@@ -17,6 +17,7 @@ from conformance.cli.common import (
 )
 from conformance.cli.files import prepare, write
 from conformance.cli.in_process import configured_app, in_process
+from conformance.cli.room import check_room
 from conformance.config import Loaded
 from conformance.drive.target import built_in
 from conformance.job import Job, perform
@@ -62,6 +63,7 @@ def results(request: pytest.FixtureRequest) -> Iterator[Results]:
                 verify=not option("--sse-insecure"),
                 app=in_process(app, given) if app and given else None,
             )
+            check_room(job)
             ran = perform(job)
             results = _results(ran, listed, strict=option("--sse-strict"))
             if option("--sse-out"):
