@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import threading
@@ -21,6 +22,9 @@ _POLL = 0.05  # seconds between two looks at a server that starts
 _LAST_LINES = 15
 _COMMAND = 200  # characters of a command line
 _LAST_BYTES = 64 * 1024
+_MARK = "SSE_CONFORMANCE_SERVER_"
+_GRACE = 0.5  # seconds from SIGTERM to SIGKILL for what outlives the server
+_MOST_SWEEPS = 5  # what is killed may have started more just before
 _PORT_PATIENCE = 2.0  # seconds until the port of a server that was killed must be free
 
 
@@ -29,7 +33,8 @@ class ServerError(Exception):
 
 
 class ServerProcess:
-    """A server that the harness started. It runs in a session of its own, so its children end with it."""
+    """A server that the harness started. It runs in a session of its own, so its children end with it; a variable in
+    its environment, which descendants inherit, tells those that went elsewhere."""
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class ServerProcess:
         self._process: trio.Process | None = None
         self._known: list[psutil.Process] = []  # its family when it was signalled
         self._log_start = 0
+        self._mark = _MARK + secrets.token_hex(8)
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +100,7 @@ class ServerProcess:
                         stderr=subprocess.STDOUT,
                         start_new_session=True,
                         cwd=self._folder,
+                        env={**os.environ, self._mark: "1"},
                     )
             except OSError as error:
                 raise ServerError(
@@ -120,6 +127,7 @@ class ServerProcess:
         if self._process is not None:
             self._kill([*self._family(), *self._known])
             await self._gone()
+            await self._sweep()
 
     def send_signal(self, name: StopSignal) -> None:
         """See `Restartable`."""
@@ -160,6 +168,14 @@ class ServerProcess:
             await self._gone()
         self._kill(family)
         await self._gone()
+        if left := self._marked():
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            with trio.move_on_after(_GRACE):
+                while any(map(_runs, left)):  # noqa: ASYNC110  (processes of somebody else's tell nobody)
+                    await trio.sleep(_POLL)
+        await self._sweep()
 
     def _kill(self, family: Sequence[psutil.Process]) -> None:
         """The group, and those of the family that left it."""
@@ -175,6 +191,29 @@ class ServerProcess:
                 return []
             return psutil.Process(self._process.pid).children(recursive=True)
         return []
+
+    def _marked(self) -> list[psutil.Process]:
+        """What it started and still runs, wherever it went: without a parent, in a session of its own. Not what has put
+        its environment away, or runs as another user."""
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if self._mark in process.environ() and _runs(process):
+                    found.append(process)
+        return found
+
+    async def _sweep(self) -> None:
+        """SIGKILL for whatever is left of it."""
+        for _ in range(_MOST_SWEEPS):
+            left = self._marked()
+            if not left:
+                return
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            with trio.move_on_after(_GRACE):
+                while any(map(_runs, left)):  # noqa: ASYNC110
+                    await trio.sleep(_POLL)
 
     def _session(self) -> list[psutil.Process]:
         """Who is in the session that it began, besides itself: found without a parent, too."""

@@ -28,6 +28,18 @@ if "child" in words:
 if "stubborn" in words:
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if "daemon" in words:
+    there, here = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        print("child", os.getpid(), flush=True)
+        os.write(here, b"!")
+        time.sleep(600)
+    os.read(there, 1)
+if "leaves" in words:
+    sys.exit(0)
 if "fails" in words:
     for number in range(100):
         print("line", number)
@@ -107,6 +119,34 @@ async def test_it_runs_inside_the_block_and_nothing_of_it_is_left_after(
         child = await child_of(tmp_path)
     assert await is_gone(process.pid)
     assert await is_gone(child)
+
+
+async def test_a_daemon_is_not_left_behind_by_a_server_that_did_not_start(tmp_path: Path) -> None:
+    process = server(tmp_path, "daemon", "leaves")
+    with pytest.raises(ServerError, match="exited with code 0 before it was ready"):
+        async with process.running():
+            pass
+    assert await is_gone(await child_of(tmp_path))
+
+
+async def test_a_daemon_is_not_left_behind_by_a_server_that_is_killed(tmp_path: Path) -> None:
+    process = server(tmp_path, "daemon")
+    async with process.running():
+        child = await child_of(tmp_path)
+        await process.kill()
+        assert await is_gone(child)
+
+
+async def test_what_another_server_has_left_is_not_its_own(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (server(folder, "daemon") for folder in folders)
+    async with one.running():
+        child = await child_of(folders[0])
+        async with other.running():
+            await child_of(folders[1])
+        assert psutil.Process(child).status() != psutil.STATUS_ZOMBIE
 
 
 async def test_it_is_ready_when_its_path_answers_below_500(tmp_path: Path) -> None:
