@@ -14,7 +14,7 @@ from conformance.scenarios import SCENARIOS
 from conformance.unlocks import unlocks
 from conformance.unreached import unreached
 from reports import results as report
-from reports.results import Case, Results
+from reports.results import Case, Results, Verdict
 from reports.timeline import Timeline
 
 _SUMMARIES = {scenario.name: scenario.summary for scenario in SCENARIOS}
@@ -63,7 +63,11 @@ def put_together(
 ) -> Run:
     """The run that these scenarios make. `started`: seconds since the epoch; `duration`: seconds."""
     histories = {name: each.history for name, each in examined.items()}
-    cases = [case for each in examined.values() for case in each.cases]
+    causes = {rule.name for rule in rules if rule.always}
+    cases = sorted(
+        (case for each in examined.values() for case in each.cases),
+        key=lambda case: not (case.rule in causes and case.verdict is Verdict.FAIL),
+    )  # what explains all that follows is told first
     judged = {case.rule for case in cases}
     results = Results(
         target=target,

@@ -16,13 +16,15 @@ from conformance.history.redact import Redaction
 from conformance.judging import judge, on_assumed_terms
 from conformance.outcome import Examined, Run, examine, put_together
 from conformance.rules import Rule
+from conformance.rules.resource_up import fell
 from conformance.scenarios import Scenario
 from reports.results import Case, Verdict
 
-What: TypeAlias = Literal["started", "ended", "again"]
+What: TypeAlias = Literal["started", "ended", "again", "alone"]
 Told: TypeAlias = Callable[[What, str], None]
 
 _SUSPECT = frozenset({Verdict.FAIL, Verdict.WARN})
+_ALONE = 3  # the take of a scenario that has the server to itself, because it ended when several had
 
 
 Beside: TypeAlias = Callable[[int], AbstractAsyncContextManager[Setting]]
@@ -40,6 +42,27 @@ class _Driving:
     instances: int
     histories: dict[str, History] = field(default_factory=dict)
     again: dict[str, History] = field(default_factory=dict)
+    takes: dict[str, int] = field(default_factory=dict)
+
+    async def first(self) -> None:
+        """Drive all. Where the server ended by itself meanwhile, those who shared it are driven one by one: what it did
+        to all of them says nothing of them, and which of them ended it is not known."""
+        await self.all(self.drive, self.scenarios)
+        shared = [each for each in self.scenarios if not each.exclusive and each.name in self.histories]
+        if (
+            self.setting.server is None
+            or len(shared) < 2
+            or not any(fell(self.histories[each.name]) for each in shared)
+        ):
+            return
+        alone: dict[str, History] = {}
+        for scenario in shared:
+            self.told("alone", scenario.name)
+            alone[scenario.name] = await play(self.setting, replace(scenario, exclusive=True), take=_ALONE)
+            self.told("ended", scenario.name)
+        if any(map(fell, alone.values())):  # else it takes several of them to end it
+            self.histories.update(alone)
+            self.takes.update(dict.fromkeys(alone, _ALONE))
 
     async def drive(self, scenario: Scenario, setting: Setting) -> None:
         def keep(history: History) -> None:
@@ -111,10 +134,15 @@ async def run(
     stop = trio.Event() if stop is None else stop
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_when, stop, nursery.cancel_scope)
-        await driving.all(driving.drive, scenarios)
+        await driving.first()
         examined = _examined(driving, rules)
         suspects = _suspects(examined, rules)
-        await driving.all(driving.drive_again, (each for each in scenarios if each.name in suspects))
+        again = (
+            replace(each, exclusive=each.exclusive or each.name in driving.takes)
+            for each in scenarios
+            if each.name in suspects
+        )
+        await driving.all(driving.drive_again, again)
         nursery.cancel_scope.cancel()
     examined = examined or _examined(driving, rules)
     for name, found in _suspects(examined, rules).items():
@@ -145,7 +173,7 @@ def _examined(driving: _Driving, rules: Sequence[Rule]) -> dict[str, Examined]:
     }
     driving.histories = on_assumed_terms(driven)
     return {
-        name: examine(history, rules, file=_kept_as(driving.setting, name))
+        name: examine(history, rules, file=_kept_as(driving.setting, name, driving.takes.get(name, 1)))
         for name, history in driving.histories.items()
     }
 

@@ -26,6 +26,8 @@ def progress(console: Console, total: int) -> Iterator[Told]:
         def tell(what: What, name: str) -> None:
             if what == "again":
                 console.print(f"driving {name} again, to confirm what a timing rule found")
+            elif what == "alone":
+                console.print(f"driving {name} alone, as the server had ended while several were driven")
             elif what == "ended" and name not in ended:
                 ended.add(name)
                 console.print(f"driven {name} ({len(ended)} of {total})")

@@ -14,8 +14,8 @@ PidOption = Annotated[
     typer.Option(
         min=1,
         metavar="PID",
-        help="The process of a server that runs already on this machine: its descriptors, threads, memory, sockets "
-        "and children are watched.",
+        help="The process of a server that runs already on this machine: whether it stays up, its descriptors, "
+        "threads, memory, sockets and children are watched.",
     ),
 ]
 

@@ -116,21 +116,28 @@ class Household:
     def __init__(self) -> None:
         self.servers: list[Restartable] = []
         self._before = take_census()
-        self._driven = 0
+        self._driven: list[tuple[str, int]] = []
+        self._ended: dict[int, tuple[str, ...]] = {}
 
     @contextmanager
-    def driving(self) -> Iterator[None]:
-        """A scenario is being driven."""
-        self._driven += 1
+    def driving(self, name: str = "", server: int = 0) -> Iterator[None]:
+        """A scenario of this name is being driven, on a server with this key."""
+        self._driven.append((name, server))
         try:
             yield
         finally:
-            self._driven -= 1
+            self._driven.remove((name, server))
 
     @property
     def alone(self) -> bool:
         """Whether one is being driven and no other."""
-        return self._driven == 1
+        return len(self._driven) == 1
+
+    def driven_at_the_end_of(self, server: int) -> tuple[str, ...]:
+        """Which scenarios were being driven on a server when it was first seen to have ended; none where it was one
+        alone. To be asked whenever one sees that it has."""
+        found = self._ended.setdefault(server, tuple(name for name, key in self._driven if key == server))
+        return found if len(found) > 1 else ()
 
     def grown(self) -> tuple[str, ...]:
         """What the process holds more than before, in words."""

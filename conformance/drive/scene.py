@@ -19,13 +19,11 @@ from conformance.drive.scenario import Scenario
 from conformance.drive.server_process import ServerError
 from conformance.drive.stage import Restartable, Skipped, Stage, Unreached
 from conformance.drive.stalls import watching_for_stalls
+from conformance.drive.staying_up import Lookout, key_of
 from conformance.errors import described, first_of
 from conformance.history import (
-    SERVER_UP,
     Began,
     Concluded,
-    Ended,
-    Gauge,
     History,
     Mark,
     Recorder,
@@ -38,8 +36,6 @@ from fault_injection.faults import AtTrigger, Buffer, Latency, Plan, SlowClose
 from fault_injection.network import Address, Network
 from fault_injection.toxiproxy import ToxiproxyError, unsupported
 
-_CUT_OFF = frozenset({"reset", "truncated", "refused"})
-_DYING = 0.2  # seconds from the end of a server's connections to its own
 _OVERHEAD = 10.0  # seconds beyond what a scenario's own waits add up to
 _CYCLE = 1.0  # seconds that a cycle of a storm may take
 _OF_A_CROWD = 0.02  # seconds that each of its streams may take of this process's time
@@ -125,7 +121,8 @@ async def play(
     )
     concluded = Concluded(outcome="interrupted", reason="the run was interrupted")
     try:
-        with setting.household.driving() if setting.household else nullcontext():
+        key = key_of(setting.server, setting.pid)
+        with setting.household.driving(scenario.name, key) if setting.household else nullcontext():
             concluded = await _driven(setting, scenario, recorder, terms.dialect, take)
     finally:
         recorder.conclude(concluded)
@@ -149,6 +146,8 @@ async def _driven(
         return Concluded(outcome="skipped", reason=reason)
     if scenario.exclusive and setting.server is not None and setting.server.ended is not None:
         await _bring_back(recorder, setting.server)
+    lookout = Lookout(recorder, setting.server, setting.pid)
+    lookout.before()
     rng = random.Random(f"{setting.seed} {scenario.name} {take}")
     network = Counted(setting.network)
     allowance = _allowance(scenario.plan)
@@ -200,24 +199,9 @@ async def _driven(
             concluded = Concluded(outcome="failed", reason=f"the harness failed: {described(failed)}")
     if scope.cancelled_caught:
         return Concluded(outcome="failed", reason=f"the scenario did not end within {most:g} s")
-    if setting.server is not None:
-        await _look_whether_up(recorder, setting.server)
+    await lookout.after(setting.household)
     await look_back(recorder, network, setting.household)
     return concluded
-
-
-async def _look_whether_up(recorder: Recorder, server: Restartable) -> None:
-    if any(isinstance(record, Ended) and record.how in _CUT_OFF for record in recorder.records):
-        with trio.move_on_after(_DYING):  # its connections end before it does
-            await server.exited()
-    code = server.ended
-    detail = ""
-    if code is not None:
-        how = f"killed by signal {-code}" if code < 0 else f"exited with code {code}"
-        detail = f"{how}\n{server.last_words()}"
-    recorder.record(
-        Gauge(time=recorder.now(), name=SERVER_UP, value=float(code is None), detail=detail, phase="after")
-    )
 
 
 async def _bring_back(recorder: Recorder, server: Restartable) -> None:

@@ -148,7 +148,7 @@ class ServerProcess:
 
     def survivors(self) -> tuple[str, ...]:
         assert self._process is not None
-        self._known = [process for process in {*self._known, *self._session()} if _runs(process)]
+        self._known = [process for process in {*self._known, *self._session()} if runs(process)]
         return tuple(sorted(_described(process) for process in self._known))
 
     async def listens(self) -> bool:
@@ -173,7 +173,7 @@ class ServerProcess:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.terminate()
             with trio.move_on_after(_GRACE):
-                while any(map(_runs, left)):  # noqa: ASYNC110  (processes of somebody else's tell nobody)
+                while any(map(runs, left)):  # noqa: ASYNC110  (processes of somebody else's tell nobody)
                     await trio.sleep(_POLL)
         await self._sweep()
 
@@ -198,7 +198,7 @@ class ServerProcess:
         found: list[psutil.Process] = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if self._mark in process.environ() and _runs(process):
+                if self._mark in process.environ() and runs(process):
                     found.append(process)
         return found
 
@@ -212,7 +212,7 @@ class ServerProcess:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             with trio.move_on_after(_GRACE):
-                while any(map(_runs, left)):  # noqa: ASYNC110
+                while any(map(runs, left)):  # noqa: ASYNC110
                     await trio.sleep(_POLL)
 
     def _session(self) -> list[psutil.Process]:
@@ -269,7 +269,7 @@ class ServerProcess:
         )
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
     """A zombie does not: in a container there may be nobody to reap it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

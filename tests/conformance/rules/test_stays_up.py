@@ -38,7 +38,11 @@ def test_what_it_printed_last_is_shown() -> None:
 
 
 def test_a_server_of_somebody_else() -> None:
-    assert stays_up.judge(seen(None)).verdict == "not-applicable"
+    judgement = stays_up.judge(seen(None))
+    assert judgement.verdict == "not-applicable"
+    assert (
+        "needs target.command in the configuration, or the number of the server's process" in judgement.reason
+    )
 
 
 def test_it_has_its_say_where_nobody_answers_any_more() -> None:
