@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -441,12 +441,18 @@ def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:
     from a sum), why there is nothing to read."""
     if answer.status is not None and answer.status >= 400:
         return tuple(Reading(name, None, f"{probe.path} answered {answer.status}") for name in probe.gauges)
+    if answer.how == "body-limit":
+        why = f"the answer has {answer.detail}, which is more than is read: can it be asked for less?"
+        return tuple(Reading(name, None, f"{probe.path}: {why}") for name in probe.gauges)
     if answer.how != "complete":
         return tuple(Reading(name, None, f"{probe.path}: {answer.detail}") for name in probe.gauges)
     pointers = {name: each for name, each in probe.gauges.items() if isinstance(each, str)}
     metrics = {name: each for name, each in probe.gauges.items() if isinstance(each, Metric)}
     text = answer.body.decode("utf-8", "replace") if metrics else ""
-    return read_json(answer.json if pointers else None, pointers) + read_prometheus(text, metrics)
+    found = read_json(answer.json if pointers else None, pointers) + read_prometheus(text, metrics)
+    return tuple(
+        replace(each, detail=f"{probe.path}: {each.detail}") if each.detail else each for each in found
+    )
 
 
 def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -163,7 +163,11 @@ def uncounted(history: History, stream: Exchange) -> str:
         said = _why_unseen(history, stream, "number", terms.subscribers)
     else:
         said = next(
-            (each.detail for each in history.gauges if each.name == SUBSCRIBERS and each.value is None),
+            (
+                f"target.probe.gauges.{SUBSCRIBERS}: {each.detail}"
+                for each in history.gauges
+                if each.name == SUBSCRIBERS and each.value is None
+            ),
             "the probe was not asked",
         )
     return f"the subscribers were not counted before {stream.name} came: {said}"

@@ -43,6 +43,11 @@ class _Watched:
         return trend(samples, self.after.value if self.after else None, scale)
 
 
+def _configured_as(name: str) -> str:
+    """What a gauge is called where it is configured; those of the process are not."""
+    return name if name.startswith(_OURS) else f"target.probe.gauges.{name}"
+
+
 def _watched(history: History, name: str) -> _Watched:
     gauges = [gauge for gauge in history.gauges if gauge.name == name]
     unseen = next((gauge.detail for gauge in gauges if gauge.value is None), "")
@@ -71,7 +76,7 @@ def _settled(judged: Sequence[tuple[_Watched, Trend]], what: str) -> Judgement:
         return settle((_finding(watched, found) for watched, found in leaks), 0, "")
     for watched, found in judged:
         if found.verdict == "undecided":
-            return inconclusive(f"{watched.name}: {found.reason}{_numbers(watched, found)}")
+            return inconclusive(f"{_configured_as(watched.name)}: {found.reason}{_numbers(watched, found)}")
     cycles = max((found.cycles for _, found in judged), default=0)
     return settle(
         (), sum(len(watched.during) for watched, _ in judged), f"samples of {what} over {cycles} cycles"

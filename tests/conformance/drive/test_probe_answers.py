@@ -38,7 +38,10 @@ async def sampled(handle: Handler, probe: Probe = METRIC) -> tuple[float | None,
     ("handle", "why"),
     [
         (says(OPEN_ENDED, then=repeats(SAMPLE, 0.1)), "/metrics: no complete answer within 2 s"),
-        (says(OPEN_ENDED, then=repeats(SAMPLE * 10_000)), "/metrics: over 1048576 bytes"),
+        (
+            says(OPEN_ENDED, then=repeats(SAMPLE * 10_000)),
+            "/metrics: the answer has over 1048576 bytes, which is more than is read: can it be asked for less?",
+        ),
         (says(HALF, SAMPLE), "/metrics: the connection ended before the response did"),
         (says(HALF, SAMPLE, then=resets), "/metrics: the connection was reset"),
         (says(answer(SAMPLE, b"500 Oops")), "/metrics answered 500"),
@@ -46,6 +49,21 @@ async def sampled(handle: Handler, probe: Probe = METRIC) -> tuple[float | None,
 )
 async def test_half_an_answer_is_none(handle: Handler, why: str) -> None:
     assert await sampled(handle) == (None, why)
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("body", "probe", "why"),
+    [
+        (b"other 1\n", METRIC, "/metrics: no sample of open in the answer"),
+        (b"{}", POINTER, "/metrics: no number at /open in the answer"),
+    ],
+    ids=["metric", "pointer"],
+)
+async def test_what_is_not_in_the_answer_is_said_with_where_it_was_asked_for(
+    body: bytes, probe: Probe, why: str
+) -> None:
+    assert await sampled(says(answer(body)), probe) == (None, why)
 
 
 @in_virtual_time

@@ -95,6 +95,12 @@ def test_where_a_probe_could_not_see_it_is_said_why() -> None:
     assert "process 7 may not be looked into" in judgement.reason
 
 
+def test_a_gauge_that_could_not_be_seen_is_called_as_it_is_configured() -> None:
+    values: dict[int, float | None] = dict.fromkeys(range(1, 26))
+    judgement = judged("resource.gauges-return", looked("x", values, None, detail="/metrics: no sample of x"))
+    assert judgement.reason == "target.probe.gauges.x: /metrics: no sample of x"
+
+
 def test_few_cycles_say_nothing_of_memory_and_much_of_counts() -> None:
     memory = judged("resource.memory", growing("process.memory", 60 * MB, 0, cycles=24))
     assert memory.verdict == "inconclusive"
