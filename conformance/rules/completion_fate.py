@@ -8,6 +8,7 @@ from conformance.history import Arrival, EventArrival, Exchange, History, How
 from conformance.rules.order_content import excerpt, label, told
 from conformance.rules.rule import evidence_at
 from fault_injection.faults import Blackhole, Disconnect, Refuse
+from reports.outcome import plural
 from reports.results import Evidence
 
 LATE = "late"
@@ -85,7 +86,9 @@ def _overdue(history: History, stream: Exchange) -> Fate:
     if markers := stream.having(Role.END):
         return Fate("silent", f"got the end marker at {markers[0].time:.3f} s and no completion before it")
     if held := held_back(history, stream):
-        return Fate("unknown", f"has not been let out of the link to its end: it still holds {held} bytes")
+        return Fate(
+            "unknown", f"has not been let out of the link to its end: it still holds {plural(held, 'byte')}"
+        )
     if end - asked < limits.completion and stream.how == "watched":
         watched = f"was watched for {end - asked:.3g} s, which is less than limits.completion"
         return Fate("unknown", f"{watched} ({limits.completion:g} s)")
@@ -96,7 +99,7 @@ def _overdue(history: History, stream: Exchange) -> Fate:
             "going-on", f"still brought events when limits.completion ({limits.completion:g} s) was over"
         )
     beats = sum(1 for each in stream.having(Role.HEARTBEAT) if each.time > since)
-    meanwhile = f"nothing but {beats} heartbeats came" if beats else "nothing came"
+    meanwhile = f"nothing but {plural(beats, 'heartbeat')} came" if beats else "nothing came"
     if events:
         meanwhile += f" {_after(stream)}"
     return Fate("silent", f"is still silent after {end - asked:.3g} s (limits.completion): {meanwhile}")

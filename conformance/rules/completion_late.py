@@ -5,6 +5,7 @@ from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import LATE, answer_of, evidence_of, fate, named
 from conformance.rules.order_content import content, label, listed, number, told
 from conformance.rules.rule import Judgement, broken, inconclusive, not_applicable, rule, settle
+from reports.outcome import plural
 from reports.results import Finding
 
 _ALL = 'expect.replay = "all"'
@@ -81,7 +82,7 @@ def _compared(history: History, first: Exchange, late: Exchange, came: str) -> J
             Finding(
                 f"{late.name} came {came} and never got {lost} ({_ALL}); "
                 f"the first that it got was {named(late, told(late)[0])}",
-                (evidence_of(late, f"all {len(told(first))} events that {first.name} had got"),),
+                (evidence_of(late, f"all of {plural(len(told(first)), 'event')} that {first.name} had got"),),
             )
         ]
     )

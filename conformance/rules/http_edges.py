@@ -13,6 +13,7 @@ from conformance.rules.http_seen import (
     tokens,
 )
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
+from reports.outcome import plural
 from reports.results import Evidence, Finding
 
 _ORIGIN = re.compile(r"(?:null|[a-z][a-z0-9+.-]*://[^\s/?#@,*]+)\Z")
@@ -188,7 +189,9 @@ def _served(stream: Exchange) -> str:
     if Role.FAILURE in roles:
         return ""  # late, but the client hears of it
     if roles:
-        return f"{asked} 200 and {len(roles)} events, none of which says that there is no such stream"
+        return (
+            f"{asked} 200 and {plural(len(roles), 'event')}, none of which says that there is no such stream"
+        )
     if stream.how == "complete":
         return f"{asked} 200 and an empty stream, to which an event source comes back again and again"
     return f"{asked} 200 and a stream that says nothing"

@@ -4,6 +4,7 @@ from conformance.history import Exchange, History
 from conformance.rules.completion_fate import evidence_of, fate
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.streams import nothing_to_read, readable
+from reports.outcome import plural
 from reports.results import Finding
 
 _TURNED_AWAY = frozenset({429, 503})
@@ -41,7 +42,7 @@ def crowd(history: History) -> Judgement:
         else:
             findings.append(
                 Finding(
-                    f"one of {len(history.subscribers)} streams at once was not told of its completion: "
+                    f"one of {plural(len(history.subscribers), 'stream')} at once was not told of its completion: "
                     f"{last.name} {outcome.said}",
                     (evidence_of(last, "the completion"),),
                 )
@@ -52,7 +53,7 @@ def crowd(history: History) -> Judgement:
     if doubts:
         return inconclusive(doubts[0])
     if not told and away:
-        return not_applicable(f"the server turned all {away} of the crowd away")
+        return not_applicable(f"the server turned the whole crowd of {away} away")
     also = f", {away} turned away" if away else ""
     return settle(findings, told, f"streams of a crowd that were told of their completion{also}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from conformance.history import Gauge, History
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.trend import Scale, Trend, trend
+from reports.outcome import plural
 from reports.results import Evidence, Finding
 
 STORM = "connect-storm"
@@ -79,7 +80,9 @@ def _settled(judged: Sequence[tuple[_Watched, Trend]], what: str) -> Judgement:
             return inconclusive(f"{_configured_as(watched.name)}: {found.reason}{_numbers(watched, found)}")
     cycles = max((found.cycles for _, found in judged), default=0)
     return settle(
-        (), sum(len(watched.during) for watched, _ in judged), f"samples of {what} over {cycles} cycles"
+        (),
+        sum(len(watched.during) for watched, _ in judged),
+        f"samples of {what} over {plural(cycles, 'cycle')}",
     )
 
 
@@ -103,7 +106,7 @@ def _ends(during: Sequence[Gauge]) -> Sequence[Gauge]:
 def _evidence(watched: _Watched, gauge: Gauge) -> Evidence:
     actual = _amount(watched.name, gauge.value or 0)
     begun = _amount(watched.name, watched.during[0].value or 0)
-    when = "after all had gone" if gauge.phase == "after" else f"after {gauge.cycles} connections"
+    when = "after all had gone" if gauge.phase == "after" else f"after {plural(gauge.cycles, 'connection')}"
     return evidence_at(gauge.time, "", expected=f"about {begun}", actual=f"{actual} {when}")
 
 
@@ -113,7 +116,9 @@ def _numbers(watched: _Watched, found: Trend) -> str:
     first, last, low, high = (
         _amount(watched.name, value) for value in (found.first, found.last, found.low, found.high)
     )
-    return f" ({low} to {high} with 99 % certainty): from {first} to {last} over {found.cycles} cycles"
+    return (
+        f" ({low} to {high} with 99 % certainty): from {first} to {last} over {plural(found.cycles, 'cycle')}"
+    )
 
 
 def _amount(name: str, value: float) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from conformance.history import History
+from conformance.rules.counted import counted
 from reports.results import Evidence, Finding, Level, RuleInfo, Verdict
 
 Check: TypeAlias = Callable[[History], "Judgement"]
@@ -36,10 +37,10 @@ class Judgement:
 
 
 def conforms(observed: int, what: str) -> Judgement:
-    """It held `observed` times, for `what` (plural, e.g. "events"). Nothing observed is inconclusive."""
+    """It held `observed` times, for `what` (plural, e.g. "events": see `counted`). Nothing observed is inconclusive."""
     if observed < 1:
         return inconclusive(f"no {what} to judge by")
-    return Judgement("conforms", f"{observed} {what}")
+    return Judgement("conforms", counted(observed, what))
 
 
 def broken(findings: Iterable[Finding]) -> Judgement:

@@ -22,6 +22,7 @@ from conformance.rules.order_content import excerpt
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.streams import nothing_to_read, readable
 from conformance.wire import Reconnection
+from reports.outcome import plural
 from reports.results import Evidence, Finding, Level
 
 _DEPTH = 8  # of nested JSON that is looked through
@@ -86,7 +87,7 @@ def _echo(stream: Exchange, payload: Payload, arrival: EventArrival, text: str, 
         return _Echo(arrival, "injected", "`data: ` in the text was taken for a field")
     if _same(_with_newlines(got), _with_newlines(whole)):
         return _Echo(arrival, "changed", "its line ends are others")
-    return _Echo(arrival, "changed", f"{len(whole)} characters became {len(got)}")
+    return _Echo(arrival, "changed", f"{plural(len(whole), 'character')} became {len(got):,}")
 
 
 def _cut(stream: Exchange, arrival: EventArrival, text: str, whole: str) -> _Echo:
@@ -99,7 +100,7 @@ def _cut(stream: Exchange, arrival: EventArrival, text: str, whole: str) -> _Ech
     )
     if at_line_end and _arrived_elsewhere(stream):
         return _Echo(arrival, "injected", "what followed its first line end was not data any more")
-    return _Echo(arrival, "cut", f"of {len(whole)} characters {len(text)} came")
+    return _Echo(arrival, "cut", f"of {plural(len(whole), 'character')} {len(text):,} came")
 
 
 def _arrived_elsewhere(stream: Exchange) -> bool:

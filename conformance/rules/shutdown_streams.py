@@ -8,6 +8,7 @@ from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule
 from conformance.rules.scopes import SHUTDOWN
 from conformance.rules.shutdown import NEWCOMER, READERS, asked_at, not_ended
 from conformance.rules.streams import nothing_to_read, readable
+from reports.outcome import plural
 from reports.results import Finding, Level
 
 _PATIENCE = 1.0  # seconds; who is taken in and gets no answer for so long was forgotten
@@ -94,7 +95,8 @@ def ending_told(history: History) -> Judgement:
     return settle(
         (
             Finding(
-                f"{stream.name} was ended after {len(told(stream))} events with no word of why, and cannot be resumed",
+                f"{stream.name} was ended after {plural(len(told(stream)), 'event')} with no word of why, and cannot "
+                "be resumed",
                 (evidence_of(stream, "a completion, a failure, an end marker, or ids to resume by"),),
             )
             for stream in streams

@@ -29,6 +29,7 @@ from conformance.rules.timeliness_clock import (
     read_clock,
     stamped,
 )
+from reports.outcome import plural
 from reports.results import Finding
 
 AUTHORING = "https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes"
@@ -166,8 +167,8 @@ def not_held_by_one(history: History) -> Judgement:
     if (slope is not None and slope <= _PROMPT) or (prompt >= some >= waiting):
         return conforms(len(apart), "live events that were followed by another one only later")
     return inconclusive(
-        f"{waiting} of {len(apart)} events came about when the next one was made, which may be chance: events that "
-        "are made at one pace, and late by one gap, cannot be told from events that wait"
+        f"{waiting} of {plural(len(apart), 'event')} came about when the next one was made, which may be chance: "
+        "events that are made at one pace, and late by one gap, cannot be told from events that wait"
         if waiting > some
         else "the lags of the events vary too much"
     )
@@ -228,7 +229,7 @@ def _closed_late(history: History, stream: Exchange) -> Finding | None:
     longest = max(wait for _, wait in late)
     return Finding(
         f"the empty line that dispatches an event comes late on connection {stream.name}: "
-        f"for {len(late)} of {len(stream.all_events)} events, by up to {longest:.3f} s, with what follows",
+        f"for {len(late)} of {plural(len(stream.all_events), 'event')}, by up to {longest:.3f} s, with what follows",
         tuple(
             evidence_at(
                 each.left_server,

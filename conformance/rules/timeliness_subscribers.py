@@ -11,6 +11,7 @@ from conformance.rules.stalls import room, steady
 from conformance.rules.streams import nothing_to_read, pairs, readable
 from conformance.rules.timeliness_clock import delays
 from conformance.rules.timeliness_delivery import AUTHORING
+from reports.outcome import plural
 from reports.results import Finding
 
 Where: TypeAlias = Literal["server", "link", "client"]
@@ -133,7 +134,7 @@ def _lagging(
 ) -> Finding:
     worst = sorted(behind, key=lambda lag: lag.total, reverse=True)[:_SHOWN]
     return Finding(
-        f"{late.name} got {len(behind)} of {len(found)} events later than {early.name}, "
+        f"{late.name} got {len(behind)} of {plural(len(found), 'event')} later than {early.name}, "
         f"{label(late.dialect, worst[0].second)} by {worst[0].total:.3f} s (limits.delivery is {limit:g} s); the lag "
         f"arises in the {where}{_or_before(worst[0], where)}",
         tuple(

@@ -11,6 +11,8 @@ from math import ceil, floor, inf, sqrt
 from statistics import median
 from typing import Literal
 
+from reports.outcome import plural
+
 WARM_UP = 0.2
 """The share of the cycles that is left out at the beginning: until then caches fill, and what is made once is made."""
 
@@ -68,8 +70,8 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
     if len(window) < _FEWEST:
         return Trend(
             "undecided",
-            f"only {len(window)} samples behind the warm-up, {_FEWEST} are needed: more connections give more "
-            "(limits.cycles, --cycles)",
+            f"only {plural(len(window), 'sample')} behind the warm-up, {_FEWEST} are needed: more connections give "
+            "more (limits.cycles, --cycles)",
         )
     slope, low, high = theil_sen(window)
     late_slope, _, late_high = theil_sen(window[len(window) // 2 :])

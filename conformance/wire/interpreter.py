@@ -137,13 +137,13 @@ class Interpreter:
             return
         parts: list[str] = []
         if self._data is not None:
-            parts.append(f"{len(self._data) - 1} bytes of data")
+            parts.append(f"{_bytes(len(self._data) - 1)} of data")
         if self._type:
             parts.append(f"the event type {clip(self._type)}")
         if self._id is not None:
             parts.append(f"the id {clip(self._id)}")
         if unfinished:
-            parts.append(f"an unfinished line of {len(unfinished)} bytes, {clip(unfinished)}")
+            parts.append(f"an unfinished line of {_bytes(len(unfinished))}, {clip(unfinished)}")
         else:
             parts.append("only the empty line was missing")
         message = f"the stream ended inside a block, which is discarded: {'; '.join(parts)}"
@@ -152,3 +152,7 @@ class Interpreter:
         else:
             self._reporter.report(items, Defect.UNTERMINATED, message, self.block_at, self._block_start)
         self.discard()
+
+
+def _bytes(count: int) -> str:
+    return f"{count} byte{'' if count == 1 else 's'}"

@@ -156,7 +156,7 @@ def test_an_error_on_an_endless_stream_may_pass() -> None:
 @pytest.mark.parametrize(
     ("records", "verdict", "said"),
     [
-        (stream(WHOLE), "conforms", "1 end markers"),
+        (stream(WHOLE), "conforms", "1 end marker"),
         (stream(sent("complete"), ended=0.3), "broken", "it was ended 0.2 s after event 1 (complete)"),
         (stream(sent("complete"), how="timeout", ended=2.1), "broken", "it was still open 2 s after event 1"),
         (stream(sent("complete"), how="reset", ended=0.1), "broken", "it was cut off 0 s after event 1"),
@@ -224,7 +224,7 @@ def test_a_stream_that_is_not_to_end_need_not() -> None:
 @pytest.mark.parametrize(
     ("records", "verdict", "said"),
     [
-        (stream(WHOLE), "conforms", "1 responses"),
+        (stream(WHOLE), "conforms", "1 response"),
         (
             stream(WHOLE, headers=[("content-type", "text/event-stream"), ("connection", "close")]),
             "conforms",

@@ -42,7 +42,7 @@ from fault_injection.faults import Buffer, Plan
 
 
 def test_a_completion_that_came_is_delivered() -> None:
-    assert judged(delivered, stream(WHOLE)) == Judgement("conforms", "1 subscribers that were told")
+    assert judged(delivered, stream(WHOLE)) == Judgement("conforms", "1 subscriber that was told")
     assert judged(delivered, stream(sent("progress", "error"))).verdict == "conforms"
 
 
@@ -302,7 +302,7 @@ def test_without_a_completion_there_is_nothing_to_come_after() -> None:
 @pytest.mark.parametrize(
     ("groups", "verdict", "said"),
     [
-        ([stream(WHOLE), asked("completed")], "conforms", "1 answers"),
+        ([stream(WHOLE), asked("completed")], "conforms", "1 answer"),
         (
             [stream(WHOLE), asked("running")],
             "broken",

@@ -64,7 +64,7 @@ def test_all_turned_away_says_nothing() -> None:
     history = made_up(marked("not started"), one(1, status=503), terms=HELD_TO, scenario="crowd")
     judgement = crowd.judge(history)
     assert judgement.verdict == "not-applicable"
-    assert "all 2" in judgement.reason
+    assert "the whole crowd of 2" in judgement.reason
 
 
 def test_a_crowd_that_did_not_come_is_no_crowd() -> None:

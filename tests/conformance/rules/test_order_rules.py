@@ -12,6 +12,7 @@ from conformance.config import Expect
 from conformance.dialect import Dialect, Matcher, Scope
 from conformance.history import History, Record, Terms
 from conformance.rules import Judgement
+from conformance.rules.counted import counted
 from conformance.rules.order import RULES, increasing
 from conformance.rules.order_gaps import no_gap
 from conformance.rules.order_subscribers import subscribers_agree
@@ -52,7 +53,7 @@ def of(ids: Iterable[object], **others: object) -> list[Record]:
 def test_numbers_that_increase_are_right(ids: Sequence[object]) -> None:
     judgement = judged(increasing, of(ids))
     assert judgement.verdict == "conforms"
-    assert judgement.reason == f"{len(ids) - 1} steps"
+    assert judgement.reason == counted(len(ids) - 1, "steps")
 
 
 def test_a_number_that_goes_back_is_named_with_its_place() -> None:
@@ -121,7 +122,7 @@ def test_only_the_events_in_scope_are_judged() -> None:
         (0.1, encode_event(json.dumps({"seq": seq, "session": name})))
         for name, seq in [("j1", 1), ("j2", 9), ("j1", 2)]
     ]
-    assert judged(increasing, stream(pieces), terms=terms(dialect)).reason == "1 steps"
+    assert judged(increasing, stream(pieces), terms=terms(dialect)).reason == "1 step"
 
 
 # no-gap
@@ -236,7 +237,7 @@ def test_an_id_need_not_name_an_event_where_nobody_resumes() -> None:
 def test_an_empty_id_names_nothing() -> None:
     reset = [(0.1, b"id\ndata: again\n\n"), (0.2, b"id\ndata: again\n\n"), (0.3, event(1))]
     held = terms(Dialect(), Expect(resumable=True))
-    assert judged(no_duplicate, stream(reset), terms=held).reason == "1 events"
+    assert judged(no_duplicate, stream(reset), terms=held).reason == "1 event"
 
 
 def test_heartbeats_may_repeat_the_last_id() -> None:
@@ -362,7 +363,7 @@ def test_what_is_told_to_each_in_other_words_is_not_missing() -> None:
     said = [(0.1, event(1)), (0.2, event(2, "bye, one of 1"))]
     to_other = [(0.1, event(1)), (0.2, event(2, "bye, one of 2"))]
     left = stream(said, ended=2.0), stream(to_other, name="b", ended=2.0)
-    assert agreed(*left).reason == "1 events in common"
+    assert agreed(*left).reason == "1 event in common"
 
 
 def test_words_that_come_again_and_again_do_not_confuse() -> None:

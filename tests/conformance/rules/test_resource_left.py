@@ -46,9 +46,9 @@ def test_where_no_stream_was_answered_nothing_is_said(rule: Rule) -> None:
 def test_what_gives_everything_back_conforms() -> None:
     verdicts = [judged(rule, STREAM, DOWN) for rule in (tasks_left, generators_left, no_errors)]
     assert [(each.verdict, each.reason) for each in verdicts] == [
-        ("conforms", "1 streams that left no tasks behind"),
-        ("conforms", "1 streams that left no generators behind"),
-        ("conforms", "1 calls of the application"),
+        ("conforms", "1 stream that left no tasks behind"),
+        ("conforms", "1 stream that left no generators behind"),
+        ("conforms", "1 call of the application"),
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_task_that_a_library_keeps_for_itself_is_told_and_no_finding() -> None
     kept = left("task", "_shutdown_watcher", owner="sse_starlette")
     judgement = judged(tasks_left, STREAM, DOWN, kept)
     assert judgement.verdict == "conforms"
-    assert judgement.reason == "1 streams that left no tasks behind, but for those of sse_starlette"
+    assert judgement.reason == "1 stream that left no tasks behind, but for those of sse_starlette"
     assert judged(tasks_left, STREAM, DOWN, kept, left("task", "mine")).verdict == "broken"
 
 

@@ -142,7 +142,7 @@ def test_text_that_is_cut_off_did_not_survive() -> None:
     body = sent(payload, blocks(json.dumps(payload.whole[:65_536])) + DONE)
     judgement = judged(payload_survives, body)
     assert judgement.verdict == "broken"
-    assert judgement.reason == "megabyte: the text came back changed: of 1000018 characters 65536 came"
+    assert judgement.reason == "megabyte: the text came back changed: of 1,000,018 characters 65,536 came"
     assert judged(event_injection, body).verdict == "conforms"
 
 

@@ -62,7 +62,7 @@ def judged(rule: Rule, *groups: list[Record], terms: Terms = TIMED, **others: ob
 
 def test_the_first_event_comes_soon() -> None:
     judgement = judged(first_event, live([(1.5, 1.5), (9, 9)]))
-    assert (judgement.verdict, judgement.reason) == ("conforms", "1 first events")
+    assert (judgement.verdict, judgement.reason) == ("conforms", "1 first event")
 
 
 def test_the_first_event_comes_late() -> None:
@@ -101,7 +101,7 @@ def test_an_endless_stream_may_have_nothing_to_say() -> None:
 def test_a_late_subscriber_may_have_to_wait_unless_all_is_replayed() -> None:
     early = live([(0.1, 0.1), (5.0, 5.0)])
     late = stream([(5.0, event(5.0, 2))], name="late", at=1.0)
-    assert judged(first_event, early, late).reason == "1 first events"
+    assert judged(first_event, early, late).reason == "1 first event"
     replaying = terms(TASK, Expect(replay="all"), Limits(first_event=2))
     judgement = judged(first_event, early, late, terms=replaying)
     assert "the first event on connection late came 4.000 s after" in judgement.reason
@@ -140,7 +140,7 @@ def test_events_that_come_late() -> None:
 
 def test_what_is_replayed_is_old_by_right() -> None:
     joined = stream([(5.0, event(1, 1)), (5.0, event(2, 2)), (6.0, event(6, 3))], at=5.0)
-    assert judged(delivery, joined).reason.startswith("1 live events")
+    assert judged(delivery, joined).reason.startswith("1 live event")
     only_old = stream([(5.0, event(1, 1)), (5.0, event(2, 2))], at=5.0)
     assert judged(delivery, only_old).verdict == "inconclusive"
 
@@ -470,7 +470,7 @@ def test_a_silence_without_a_heartbeat() -> None:
 def test_a_silence_with_heartbeats() -> None:
     beats = [(time, encode_comment(" beat")) for time in (3.0, 5.5, 8.0)]
     carried = stream([(1.0, event(1, 1)), *beats, (9.0, event(9, 2))])
-    assert judged(heartbeat, carried).reason == "1 silences longer than 3 s, carried by heartbeats"
+    assert judged(heartbeat, carried).reason == "1 silence longer than 3 s, carried by heartbeats"
 
 
 def test_where_it_was_never_silent_heartbeats_are_not_needed() -> None:
@@ -592,7 +592,7 @@ def test_what_was_replayed_to_a_late_one_is_not_compared() -> None:
     late = stream(
         [(6.0, event(time, time)) for time in (1, 2, 3)] + [(8.1, event(8, 4))], name="late", at=5.5
     )
-    assert agreed(early, late).reason.startswith("1 events in common, at most 0.100 s")
+    assert agreed(early, late).reason.startswith("1 event in common, at most 0.100 s")
     assert agreed(early, stream([(6.0, event(1, 1))], name="late", at=5.5)).verdict == "inconclusive"
 
 
