@@ -1,7 +1,7 @@
 """The blocks of the stream: events that are never dispatched, cannot be read, or are too long."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from conformance.dialect import Matcher, Parsed, Role, any_matches
 from conformance.history import EventArrival, Exchange, History
@@ -32,7 +32,7 @@ def terminated(history: History) -> Judgement:
         return instead
     ended = [stream for stream in streams if stream.how == "complete" and _seen_whole(history, stream)]
     if not ended and any(stream.how in {"complete", "truncated", "reset"} for stream in streams):
-        return inconclusive("no stream was seen to the end that the server gave it")
+        return inconclusive(_why_not_whole(history, streams))
     if not ended:
         return not_applicable("the server did not end the stream while it was read")
     return settle(
@@ -51,12 +51,40 @@ def terminated(history: History) -> Judgement:
 
 
 def _seen_whole(history: History, stream: Exchange) -> bool:
-    """Whether the record holds all that the server sent. A link that cuts a response without a length or chunks
-    makes it look complete, and of a coded body the history undoes no more than it can."""
-    cuts = any(isinstance(fault, Disconnect) for fault in history.began.plan.faults)
-    framed = "transfer-encoding" in stream.headers or "content-length" in stream.headers
-    coded = "content-encoding" in stream.headers
-    return not coded and (framed or not cuts)
+    """Whether the record holds all that the server sent. A response without a length or chunks ends with its
+    connection, so a link that cuts it makes it look complete; and of a coded body the history undoes no more than it
+    can."""
+    return "content-encoding" not in stream.headers and (
+        _is_framed(stream) or not _may_be_cut(history, stream)
+    )
+
+
+def _is_framed(stream: Exchange) -> bool:
+    return "transfer-encoding" in stream.headers or "content-length" in stream.headers
+
+
+def _may_be_cut(history: History, stream: Exchange) -> bool:
+    """Whether the link may have cut this connection. Ours tells which it cut, Toxiproxy does not."""
+    if history.began.link == "toxiproxy":
+        return any(isinstance(fault, Disconnect) for fault in history.began.plan.faults)
+    return any(isinstance(fired.fault, Disconnect) for fired in (*stream.fired, *history.unowned_faults))
+
+
+def _why_not_whole(history: History, streams: Sequence[Exchange]) -> str:
+    """Why none of the streams that came to an end was seen to the one that the server gave it."""
+    for stream in streams:
+        if stream.how == "complete" and "content-encoding" in stream.headers:
+            return f"{stream.name} is coded as {stream.header('content-encoding')}, so its last bytes may be missing"
+    for stream in streams:
+        if stream.how == "complete" and _may_be_cut(history, stream):
+            return (
+                f"the link cut {stream.name}, which has neither chunks nor a length: it ends with its connection, so "
+                "what the server had still to send is not known"
+            )
+    cut = next(stream for stream in streams if stream.how in {"truncated", "reset"})
+    return (
+        f"no response came to its end: that of {cut.name} was {'reset' if cut.how == 'reset' else 'cut off'}"
+    )
 
 
 _KEPT_BACK = re.compile(rb"(?:\A|[\r\n])(?:data|event|id)(?:[:\r\n]|\Z)")

@@ -244,13 +244,40 @@ def test_only_an_end_by_the_server_loses_the_block(how: How, expected: str) -> N
     assert of("wire.terminated", b"data: 1\n\ndata: 2\n", how=how) == expected
 
 
+TORN = [(1.0, b"data: 1\n\ndata: 2\n")]
+CUT = Disconnect(when=AtBytes(20), how="fin", connections=1)
+
+
 def test_a_cut_that_looks_like_an_end_is_not_the_servers() -> None:
-    body = [(1.0, b"data: 1\n\ndata: 2\n")]
-    cut = Plan((Disconnect(when=AtBytes(20), how="fin"),))
-    until_close = stream(body)  # neither chunked nor of a length
-    assert judged("wire.terminated", until_close, plan=cut).verdict == "inconclusive"
-    assert judged("wire.terminated", stream(body, headers=CHUNKED), plan=cut).verdict == "broken"
-    assert judged("wire.terminated", until_close).verdict == "broken"
+    cut, fired = Plan((CUT,)), [(1.0, CUT)]
+    until_close = stream(TORN, fired=fired)  # neither chunked nor of a length
+    unknown = judged("wire.terminated", until_close, plan=cut)
+    assert unknown.verdict == "inconclusive"
+    assert unknown.reason.startswith("the link cut a, which has neither chunks nor a length")
+    assert judged("wire.terminated", stream(TORN, headers=CHUNKED, fired=fired), plan=cut).verdict == "broken"
+    assert judged("wire.terminated", stream(TORN)).verdict == "broken"
+
+
+def test_who_comes_back_after_a_cut_sees_the_end_that_the_server_gives() -> None:
+    cut = stream([(1.0, b"data: 1\n\n")], fired=[(1.0, CUT)])
+    back = stream([(2.0, b"data: 2\n")], name="a-2", at=1.5)
+    whole = stream([(2.0, b"data: 2\n\n")], name="a-2", at=1.5)
+    assert judged("wire.terminated", cut, back, plan=Plan((CUT,))).verdict == "broken"
+    assert judged("wire.terminated", cut, whole, plan=Plan((CUT,))).verdict == "conforms"
+    silent = judged("wire.terminated", cut, back, plan=Plan((CUT,)), link="toxiproxy")
+    assert silent.verdict == "inconclusive"  # it does not tell which it cut
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        ({"how": "truncated"}, "no response came to its end: that of a was cut off"),
+        ({"headers": (*EVENT_STREAM, ("content-encoding", "gzip"))}, "a is coded as gzip"),
+    ],
+    ids=["cut off", "coded"],
+)
+def test_why_the_end_is_not_known_is_said(ended: dict[str, Any], said: str) -> None:
+    assert judged("wire.terminated", stream(**ended)).reason.startswith(said)
 
 
 def test_one_stream_that_was_cut_does_not_hide_another() -> None:
