@@ -64,7 +64,9 @@ def _finding(gauge: Gauge, beside: Sequence[str]) -> Finding:
     message = f"the server had {_passive(how)} when the scenario was over, and nobody had asked it to"
     if beside:
         others = ", ".join(beside[:_NAMED]) + (f" and {len(beside) - _NAMED} more" if beside[_NAMED:] else "")
-        message += f"; it was driven beside {others}, and any of them may have done that"
+        message += (
+            f"; it was driven beside {others}, and any of them may have done that (--scenario names one)"
+        )
     evidence = evidence_at(gauge.time, "", excerpt=last_words, expected="a server that runs", actual=how)
     return Finding(message, (evidence,))
 

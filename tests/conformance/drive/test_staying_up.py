@@ -103,7 +103,7 @@ async def test_where_it_takes_several_to_end_it_all_are_named() -> None:
     reasons = [case.reason for case in ran.results.cases if case.verdict is Verdict.FAIL]
     assert len(reasons) == 2
     assert reasons[0].endswith(
-        "it was driven beside disconnect-mid-stream, and any of them may have done that"
+        "it was driven beside disconnect-mid-stream, and any of them may have done that (--scenario names one)"
     )
 
 
