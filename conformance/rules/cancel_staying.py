@@ -13,7 +13,9 @@ from conformance.rules.streams import nothing_to_read
 from reports.results import Evidence, Finding
 
 _ENDS = (Role.COMPLETION, Role.FAILURE, Role.END)
-_ROUNDS = ("", "-again", "-once-more")
+_ROUNDS = ("", *(f"-again-{count}" for count in range(1, 5)))
+_SILENT_ROUNDS = 3  # are enough where it fell silent
+_SOON = 0.5  # of the time for which it had been served: what comes later may be chance
 _AS_BEFORE = "its events, as before"
 
 
@@ -28,6 +30,7 @@ class _Round:
     harm: str = ""
     at: float = 0.0
     evidence: Evidence | None = None
+    silent: bool = False
 
     @property
     def lasted(self) -> float:
@@ -46,31 +49,36 @@ def beside_one_who_leaves(history: History) -> Judgement:
 
     Servers end responses for reasons of their own, too: after so many seconds, after so many events, for a newer
     stream of the same session. So what happened when somebody left must happen again when somebody leaves later than
-    that, and not before; and then once more.
+    that, and not before; and so each time.
     """
     rounds = [each for name in _ROUNDS if (each := _round(history, name)) is not None]
     if not rounds or not rounds[0].stayed.is_event_stream:
         return nothing_to_read(history)
-    first = rounds[0]
+    first, again = rounds[0], rounds[1:]
     if not first.harm:
         return _served(first)
-    if len(rounds) < 2:
-        return inconclusive(f"{first.said}; whether that happens again is not known")
-    again = rounds[1]
-    if again.since is None:
-        return _of_its_own(history, first, again)
-    if not again.harm or again.since.early.time - again.stayed.requested.time <= first.lasted:
-        return inconclusive(f"{first.said}; when it was tried again, {again.stayed.name} was served on")
-    if len(rounds) < len(_ROUNDS) or not rounds[2].harm:
-        return inconclusive(f"{first.said}, and so once more, but not a third time")
-    findings = [
-        Finding(
-            f"{each.said} (tried three times, each time so)" if each is first else each.said, (each.evidence,)
-        )
-        for each in rounds
-        if each.evidence is not None
-    ]
-    return settle(findings, 0, "")
+    for each in again:
+        if each.since is None:
+            return _of_its_own(first, each, history)
+        if not each.harm or each.since.early.time - each.stayed.requested.time <= first.lasted:
+            return inconclusive(f"{first.said}; when it was tried again, {each.stayed.name} was served on")
+        if each.at - each.since.late.time > _SOON * (each.since.early.time - each.stayed.requested.time):
+            return inconclusive(
+                f"{first.said}; when it was tried again, {each.said}, so late that it may be chance"
+            )
+    if len(rounds) < (_SILENT_ROUNDS if first.silent else len(_ROUNDS)):
+        return inconclusive(f"{first.said}; whether that happens each time is not known")
+    said = f"{first.said} (tried {len(rounds)} times, each time so)"
+    messages = [said, *(each.said for each in again)]
+    return settle(
+        [
+            Finding(message, (each.evidence,))
+            for each, message in zip(rounds, messages, strict=True)
+            if each.evidence is not None
+        ],
+        0,
+        "",
+    )
 
 
 def _round(history: History, name: str) -> _Round | None:
@@ -97,11 +105,13 @@ def _harmed(history: History, stayed: Exchange, left: Exchange, since: Moment) -
         return _Round(stayed, left, since, f"was told {named(stayed, bad)}", bad.time, evidence)
     outcome = fate(history, stayed)
     evidence = evidence_of(stayed, _AS_BEFORE)
+    if outcome.what == "ended" and stayed.dialect.completion is None:  # it may be the end of the work
+        return _Round(stayed, left, since)
     if outcome.what in {"ended", "broken-off"} and end_of(stayed) <= soon and not stayed.having(Role.END):
         return _Round(stayed, left, since, outcome.said, end_of(stayed), evidence)
     events = told(stayed)
     if outcome.what == "silent" and events and events[-1].left_server <= soon:
-        return _Round(stayed, left, since, outcome.said, events[-1].time, evidence)
+        return _Round(stayed, left, since, outcome.said, events[-1].time, evidence, silent=True)
     return _Round(stayed, left, since)
 
 
@@ -118,7 +128,7 @@ def _served(it: _Round) -> Judgement:
     return conforms(after, "events for the one who stayed")
 
 
-def _of_its_own(history: History, first: _Round, again: _Round) -> Judgement:
+def _of_its_own(first: _Round, again: _Round, history: History) -> Judgement:
     """Where the second one who stayed was served no longer before anybody had left."""
     if again.stayed.completed is not None:
         longer = "work that takes longer would tell"
