@@ -270,11 +270,14 @@ class ServerProcess:
 
 
 def runs(process: psutil.Process) -> bool:
-    """A zombie does not: in a container there may be nobody to reap it."""
+    """Whether the process is there. A zombie is not: in a container there may be nobody to reap it. One of another user
+    that may not be looked into is."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:
+        return True
 
 
 def _described(process: psutil.Process) -> str:

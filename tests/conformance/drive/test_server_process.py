@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from conformance.config import Config, Expect, Limits, Target
-from conformance.drive.server_process import ServerError, ServerProcess
+from conformance.drive.server_process import ServerError, ServerProcess, runs
 from conformance.drive.target import TargetError, ready
 from fault_injection.network import SocketNetwork
 
@@ -289,3 +289,11 @@ async def test_a_host_that_does_not_exist_is_said(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match=r"no-such-host\.invalid:80 (cannot be reached|did not answer)"):
         async with made_ready(tmp_path, Target(url="http://no-such-host.invalid/")):
             pytest.fail("nobody is there")
+
+
+def test_a_process_that_may_not_be_looked_into_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: psutil.Process) -> str:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "status", denied)
+    assert runs(psutil.Process())
