@@ -12,7 +12,7 @@ from conformance.picture import picture
 from conformance.rules import Rule
 from conformance.scenarios import SCENARIOS
 from conformance.unlocks import unlocks
-from conformance.unreached import unreached
+from conformance.unreached import is_served, unreached
 from reports import results as report
 from reports.results import Case, Results, Verdict
 from reports.timeline import Timeline
@@ -69,6 +69,9 @@ def put_together(
         key=lambda case: not (case.rule in causes and case.verdict is Verdict.FAIL),
     )  # what explains all that follows is told first
     judged = {case.rule for case in cases}
+    why = unreached(histories.values())
+    if is_served(histories.values()) and any(case.verdict is Verdict.FAIL for case in cases):
+        why = None  # the rules say what is wrong
     results = Results(
         target=target,
         seed=seed,
@@ -76,7 +79,7 @@ def put_together(
         duration=round(duration, 3),
         version=__version__,
         interrupted=interrupted,
-        unreached=unreached(histories.values()),
+        unreached=why,
         assumptions=next((history.terms.assumed for history in histories.values()), ()),
         unlocks=unlocks(rules, histories),
         scenarios=tuple(

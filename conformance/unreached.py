@@ -40,6 +40,16 @@ def unreached(histories: Iterable[History]) -> str | None:
     return _most_frequent(direct or by_link)
 
 
+def is_served(histories: Iterable[History]) -> bool:
+    """Whether a server is there and answers, if not to who asks for the stream: what begins the work, or its state."""
+    return any(
+        exchange.head is not None
+        for history in histories
+        for exchange in history.exchanges
+        if exchange.requested.purpose != "stream"
+    )
+
+
 def _is_answer(history: History, stream: Exchange) -> bool:
     return stream.is_event_stream or (stream.head is not None and history.scenario not in REFUSABLE)
 

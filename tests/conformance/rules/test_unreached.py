@@ -1,11 +1,16 @@
 """Why a target was not reached: said where nobody was let into the stream, and nowhere else."""
 
-import pytest
-from made_up import made_up, stream
+from collections.abc import Sequence
 
-from conformance.history import History, How
+import pytest
+from made_up import answered, made_up, stream
+
+from conformance.history import History, How, Record
+from conformance.outcome import examine, put_together
+from conformance.rules import RULES
 from conformance.unreached import unreached
 from fault_injection.faults import Latency, Plan
+from reports.outcome import Outcome, broken_rules, outcome
 
 CUT = "the connection ended before the response did"
 SLOW = "no response head within 2 s"
@@ -41,6 +46,17 @@ def test_an_event_stream_or_an_answer_that_rules_judge_is_no_reason() -> None:
     for scenario in ("subscribe", "unknown-stream"):
         assert unreached([driven("crowd"), made_up(stream(), scenario=scenario)]) is None
     assert unreached([driven("crowd"), made_up(stream(status=404, headers=()))]) is None
+
+
+@pytest.mark.parametrize(("beside", "wanted"), [((), Outcome.UNREACHED), (answered(), Outcome.BROKEN)])
+def test_a_server_that_serves_all_but_the_stream_is_judged(beside: Sequence[Record], wanted: Outcome) -> None:
+    """It is there, so its rules are broken; who only hangs up may be no HTTP server at all."""
+    history = made_up(stream(status=0, how="truncated", detail=CUT), beside)
+    examined = {"subscribe": examine(history, RULES)}
+    results = put_together(examined, RULES, target="t", seed=0, started=0, duration=1).results
+    assert broken_rules(results) == ("http.status",)
+    assert outcome(results) is wanted
+    assert (results.unreached is None) is (wanted is Outcome.BROKEN)
 
 
 def test_of_several_reasons_the_most_frequent_is_said() -> None:
