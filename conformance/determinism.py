@@ -11,29 +11,26 @@
 * Unfinished generators end when the garbage collector finds them, which depends on what ran before. It
   does not run meanwhile; what reference counts free is freed at once.
 * The application's own chance (`chance.py`), and the time that it reads: `time.time`, `monotonic`, `perf_counter`,
-  `strftime` and their like, and `datetime.now` follow trio's clock.
+  `strftime` and their like, and `datetime.now` (`datetimes.py`) follow trio's clock.
 
 Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start); sets of functions, and of
-objects whose classes were made before, or are derived from a library's; `datetime` and functions of `time` under
-another name; the time of the processor; and threads that it starts itself.
+objects whose classes were made before, or are derived from a library's; functions of `time` under another name; the
+time of the processor; and threads that it starts itself.
 """
 
-import datetime
 import gc
 import itertools
 import math
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import trio
@@ -43,6 +40,7 @@ from conformance.chance import seeded_chance
 from conformance.changes import Change, changed
 from conformance.counted import counted_hashes
 from conformance.counted_classes import counted_classes, from_zero
+from conformance.datetimes import datetime_by_time
 
 EPOCH = 1_700_000_000.0  # what the wall clock says when trio's says 0: 14 November 2023, 22:13:20 UTC
 
@@ -81,7 +79,7 @@ def seeded(seed: int, *, epoch: float | None = EPOCH) -> Iterator[random.Random]
         ]
         before = scheduler.getstate(), random.getstate()
         collects = gc.isenabled()
-        with changed(changes), _datetime(epoch):
+        with changed(changes), nullcontext() if epoch is None else datetime_by_time():
             gc.disable()
             scheduler.seed(order)
             random.seed(chance)
@@ -261,77 +259,6 @@ def _calendar(now: Callable[[], float]) -> list[Change]:
         (time, "asctime", lambda t=None: asctime(moment(t))),
         (time, "strftime", lambda format, t=None: strftime(format, moment(t))),
     ]
-
-
-@contextmanager
-def _datetime(epoch: float | None) -> Iterator[None]:
-    """Put a class in the place of `datetime.datetime` wherever it goes by that name: C keeps its own clock."""
-    if epoch is None:
-        yield
-        return
-    real = datetime.datetime
-    virtual = _virtual(real)
-    _holders.replace(real, virtual)
-    try:
-        yield
-    finally:
-        _holders.replace(virtual, real)  # also where it was imported meanwhile
-
-
-class _Holders:
-    """The modules that have the class by its name. To look through all of them takes as long as a short run, so
-    that is done only where modules have come or gone since."""
-
-    def __init__(self) -> None:
-        self._seen: list[ModuleType] = []
-        self._found: list[dict[str, Any]] = []
-
-    def replace(self, old: type[Any], new: type[Any]) -> None:
-        modules = list(sys.modules.values())
-        if modules != self._seen:
-            self._found = [
-                names
-                for module in modules
-                if (names := getattr(module, "__dict__", {})).get("datetime") is old
-            ]
-            self._seen = modules
-        for names in self._found:
-            if names.get("datetime") is old:
-                names["datetime"] = new
-
-
-_holders = _Holders()
-
-
-@cache
-def _virtual(real: type[datetime.datetime]) -> type[datetime.datetime]:
-    """The class whose clock is `time.time`: the virtual one in a seeded block, else that of the machine."""
-
-    class Meta(type):
-        def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, real)
-
-        def __subclasscheck__(cls, subclass: type) -> bool:
-            return issubclass(subclass, real)
-
-    class Datetime(real, metaclass=Meta):  # type: ignore[valid-type,misc]  # the class that is there when it runs
-        def __new__(cls, *args: Any, **options: Any) -> Any:
-            return real(*args, **options)
-
-        @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-            return real.fromtimestamp(time.time(), tz)
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return real.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
-
-        @classmethod
-        def today(cls) -> Any:
-            return real.fromtimestamp(time.time())
-
-    Datetime.__name__ = Datetime.__qualname__ = real.__name__
-    return Datetime
 
 
 def _known(owner: Any, name: str, library: str) -> Any:

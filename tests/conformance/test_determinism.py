@@ -5,6 +5,7 @@ import builtins
 import datetime
 import gc
 import os
+import pickle
 import random
 import secrets
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any, ClassVar
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -184,15 +186,28 @@ def test_the_wall_clock_can_be_left_alone() -> None:
     assert before <= real <= time.time()
 
 
-def test_a_virtual_datetime_is_a_datetime() -> None:
+def test_datetime_stays_the_class_that_it_is() -> None:
+    class Stamp(datetime.datetime):
+        pass
+
+    class Dated(msgspec.Struct):
+        at: datetime.datetime
+
     with seeded(1):
-        now = datetime.datetime.now()
-        assert isinstance(now, datetime.datetime)
-        assert isinstance(under_another_name(2020, 1, 1), datetime.datetime)
-        assert issubclass(under_another_name, datetime.datetime)
-        assert type(datetime.datetime(2020, 1, 1)) is under_another_name
-        assert type(now) is under_another_name
-        assert datetime.datetime.fromisoformat("2020-01-01").year == 2020
+        now = under_another_name.now()
+        assert now == datetime.datetime.fromtimestamp(EPOCH) == datetime.datetime.today()
+        assert datetime.datetime is type(now) is under_another_name
+        assert type(Stamp.now()) is type(Stamp.utcnow()) is Stamp
+        assert not isinstance(now, Stamp)
+        assert pickle.loads(pickle.dumps(now)) == now
+
+        class DatedHere(msgspec.Struct):
+            at: datetime.datetime
+
+        found = b'{"at":"2020-01-01T00:00:00"}'
+        for kind in (Dated, DatedHere):
+            assert msgspec.json.encode(msgspec.json.decode(found, type=kind)) == found
+    assert abs(datetime.datetime.now().timestamp() - time.time()) < 60
 
 
 async def threads() -> list[float]:
@@ -419,8 +434,8 @@ def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
             "node": uuid._node,  # type: ignore[attr-defined]
             "seed": random.Random.seed,
             "seed of all": random.seed,
-            "datetime": datetime.datetime,
-            "here": under_another_name is datetime.datetime,
+            "datetime": vars(datetime.datetime)["now"],
+            "utcnow": vars(datetime.datetime)["utcnow"],
             "urandom": os.urandom,
             "random": random.getstate(),
             "garbage": gc.isenabled(),
