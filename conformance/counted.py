@@ -79,9 +79,8 @@ def _variant(own: type[Any], number: Callable[[object], int]) -> type[Any] | Non
         "__qualname__": own.__qualname__,
         "__hash__": number,
     }
-    metaclass: Any = type(own)
-    with _unheard(own):
-        variant: type[Any] = metaclass(own.__name__, (own,), names)
+    with _unheard(own):  # nor does its metaclass, which may refuse a second one of this name
+        variant: type[Any] = type.__new__(type(own), own.__name__, (own,), names)
     return variant
 
 
@@ -105,10 +104,10 @@ def _future(count: "itertools.count[int]") -> type[asyncio.Future[Any]]:
 
     class Meta(type):
         def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, real)
+            return isinstance(instance, real) if cls is Future else super().__instancecheck__(instance)
 
         def __subclasscheck__(cls, subclass: type) -> bool:
-            return issubclass(subclass, real)
+            return issubclass(subclass, real) if cls is Future else super().__subclasscheck__(subclass)
 
     class Future(real, metaclass=Meta):  # type: ignore[valid-type,misc]  # the class that is there when it runs
         _number: int | None = None

@@ -9,19 +9,29 @@ import builtins
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from conformance.changes import Change
 from conformance.sites import owner_of
 
 
 class Counted:
-    """The base of such a class."""
+    # The base of such a class. No docstring: `inspect.getdoc` would take it for theirs.
 
     __slots__ = ()
 
     def __hash__(self) -> int:
-        return _numbers.of(self)
+        other: Any = super(
+            Counted, type(self)
+        ).__hash__  # where another base comes after, a mixin before `str`, say
+        if other is _BY_ADDRESS:
+            return _numbers.of(self)
+        if other is None:
+            raise TypeError(f"unhashable type: {type(self).__name__!r}")
+        return int(other(self))
+
+
+_BY_ADDRESS: Final[object] = object.__hash__
 
 
 class _Numbers:
@@ -50,7 +60,7 @@ def counted_classes() -> list[Change]:
     usual: Callable[..., Any] = builtins.__build_class__
 
     def build(body: Any, name: str, *bases: Any, **options: Any) -> Any:
-        if not bases and not options and owner_of(body.__code__.co_filename) == "":
+        if bases in ((), (object,)) and not options and owner_of(body.__code__.co_filename) == "":
             bases = (Counted,)
         return usual(body, name, *bases, **options)
 

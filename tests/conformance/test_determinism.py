@@ -4,6 +4,7 @@ import asyncio
 import builtins
 import datetime
 import gc
+import inspect
 import os
 import pickle
 import random
@@ -286,6 +287,21 @@ class Named(asyncio.Event):
         return 7
 
 
+class OncePerName(type):
+    """A metaclass with a register."""
+
+    names: ClassVar[set[str]] = set()
+
+    def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> "OncePerName":
+        assert name not in cls.names
+        cls.names.add(name)
+        return super().__new__(cls, name, bases, body)
+
+
+class Registered(asyncio.Queue[int], metaclass=OncePerName):
+    pass
+
+
 def closed(streams: Any) -> Any:
     for each in streams:
         each.close()  # else it complains when it is freed
@@ -310,6 +326,7 @@ def walk(make: Callable[[], Any]) -> list[int]:
         asyncio.Queue,
         lambda: asyncio.PriorityQueue(maxsize=3),
         Letters,
+        Registered,
         asyncio.Event,
         asyncio.Lock,
         asyncio.Condition,
@@ -388,6 +405,49 @@ def test_the_other_classes_are_what_they_were(tmp_path: Path) -> None:
     assert {slotted := classes["Slotted"]()} == {slotted}
     assert issubclass(classes["Error"], Exception)
     assert vars(classes["Plain"]()) == {}
+
+
+MIXED = """
+class Mixin: pass
+
+class Name(Mixin, str): pass
+
+class Pair(Mixin, tuple): pass
+
+class Bag(Mixin, dict): pass
+
+class Old(object): pass
+
+class Waits(Mixin, asyncio.Queue): pass
+"""
+
+
+def test_a_mixin_leaves_the_hash_of_the_base_beside_it(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"__name__": "mixed", "asyncio": asyncio}
+    with changed(counted_classes()):
+        exec(compile(MIXED, str(tmp_path / "mixed.py"), "exec"), names)
+    assert {"a": 1}[names["Name"]("a")] == 1
+    assert names["Pair"]((1, 2)) in {(1, 2)}
+    with pytest.raises(TypeError, match="unhashable type: 'Bag'"):
+        hash(names["Bag"]())
+    for name in ("Old", "Waits"):
+        assert walk(names[name]) == list(range(100)), name
+    assert inspect.getdoc(names["Old"]) is None
+
+
+def test_a_future_is_none_of_an_applications_own() -> None:
+    async def main() -> None:
+        class Reply(asyncio.Future[int]):
+            pass
+
+        future, reply = asyncio.get_running_loop().create_future(), Reply()
+        assert isinstance(reply, Reply)
+        assert isinstance(reply, asyncio.Future)
+        assert not isinstance(future, Reply)
+        assert not issubclass(asyncio.Task, Reply)
+
+    with seeded(1):
+        asyncio.run(main())
 
 
 def test_what_is_in_a_set_stays_in_it_when_the_block_ends() -> None:
