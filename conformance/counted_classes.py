@@ -1,15 +1,16 @@
 """Hashes that count up for an application's own classes: what it keeps in a set has no order by address.
 
-It takes part where a class is made: one that is derived from nothing, in a file of the application's, is derived from
-one of ours. So it is told from its first object on, and what Python, or `dataclass`, makes of its `__eq__` and
-`__hash__` is what it was.
+It takes part where a class is made: one that is derived from nothing, or only from `ABC`, `Generic` or a protocol, in a
+file of the application's, is derived from one of ours, too. So it is told from its first object on, and what Python, or
+`dataclass`, makes of its `__eq__` and `__hash__` is what it was.
 """
 
 import builtins
 import itertools
 import weakref
+from abc import ABC, ABCMeta
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, get_origin
 
 from conformance.changes import Change
 from conformance.sites import owner_of
@@ -60,11 +61,25 @@ def counted_classes() -> list[Change]:
     usual: Callable[..., Any] = builtins.__build_class__
 
     def build(body: Any, name: str, *bases: Any, **options: Any) -> Any:
-        if bases in ((), (object,)) and not options and owner_of(body.__code__.co_filename) == "":
-            bases = (Counted,)
+        if _says_nothing(bases, options) and owner_of(body.__code__.co_filename) == "":
+            bases = (*(base for base in bases if base is not object), Counted)
         return usual(body, name, *bases, **options)
 
     return [(builtins, "__build_class__", build)]
+
+
+def _says_nothing(bases: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """None of the bases, nor the metaclass, has more to say than how the class is checked."""
+    return options in ({}, {"metaclass": ABCMeta}) and all(map(_is_for_checks, bases))
+
+
+def _is_for_checks(base: Any) -> bool:
+    if base in (object, ABC) or get_origin(base) is Generic:
+        return True
+    kind = get_origin(base) or base
+    if not isinstance(kind, type) or kind.__name__ == Protocol.__name__:  # typing_extensions has one, too
+        return False  # a protocol has only protocols for bases
+    return vars(kind).get("_is_protocol") is True
 
 
 def from_zero() -> list[Change]:

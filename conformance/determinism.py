@@ -13,9 +13,10 @@
 * The application's own chance (`chance.py`), and the time that it reads: `time.time`, `monotonic`, `perf_counter`,
   `strftime` and their like, and `datetime.now` (`datetimes.py`) follow trio's clock.
 
-Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start); sets of functions, and of
-objects whose classes were made before, or are derived from a library's; functions of `time` under another name; the
-time of the processor; and threads that it starts itself.
+Still the application's: sets of strings (`PYTHONHASHSEED`, which Python reads at its start); sets of functions, of
+bound methods, of objects with `__slots__` but without `__weakref__`, and of those whose classes were made before or are
+derived from a library's; functions of `time` under another name; the time of the processor; and threads that it starts
+itself.
 """
 
 import gc

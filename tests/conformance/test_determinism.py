@@ -344,7 +344,37 @@ def test_sets_of_what_the_application_waits_for_are_walked_in_one_order(make: Ca
 
 
 CLASSES = """
+from abc import ABC, ABCMeta, abstractmethod
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import typing_extensions
+
+T = TypeVar("T")
+
+class Abstract(ABC): pass
+
+class OldAbstract(metaclass=ABCMeta):
+    @abstractmethod
+    def wait(self): ...
+
+class Concrete(OldAbstract):
+    def wait(self): ...
+
+class Boxed(Generic[T]): pass
+
+class Both(ABC, Generic[T]): pass
+
+@runtime_checkable
+class Sink(Protocol[T]):
+    def put(self): ...
+
+class Wide(Sink[T], Protocol): ...
+
+class Other(typing_extensions.Protocol): ...
+
+class Pipe(Sink[int], Other):
+    def put(self): ...
 
 class Plain: pass
 
@@ -382,7 +412,7 @@ def made_in(folder: Path) -> dict[str, Any]:
 def test_sets_of_an_applications_own_objects_are_walked_in_one_order(tmp_path: Path) -> None:
     with changed(counted_classes()):
         classes = made_in(tmp_path)
-    for name in ("Plain", "Derived", "Client"):
+    for name in ("Plain", "Derived", "Client", "Abstract", "Concrete", "Boxed", "Both", "Pipe"):
         assert walk(classes[name]) == list(range(100)), name
     with seeded(1):
         meanwhile = made_in(tmp_path)
@@ -405,6 +435,11 @@ def test_the_other_classes_are_what_they_were(tmp_path: Path) -> None:
     assert {slotted := classes["Slotted"]()} == {slotted}
     assert issubclass(classes["Error"], Exception)
     assert vars(classes["Plain"]()) == {}
+    with pytest.raises(TypeError, match="abstract"):
+        classes["OldAbstract"]()
+    assert isinstance(classes["Pipe"](), classes["Sink"])
+    assert not isinstance(classes["Plain"](), classes["Sink"])
+    assert classes["Boxed"][int].__origin__ is classes["Boxed"]
 
 
 MIXED = """
