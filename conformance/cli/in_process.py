@@ -39,7 +39,7 @@ def read_app_config(app: str, path: str | None, config: Path | None) -> Loaded:
     if loaded is None:
         raise Failure(
             f"--app {app}: which of its paths is the stream? Say so in a sse-conformance.toml in this folder, e.g. "
-            '[target.stream] path = "/events", or name one with --config',
+            f'target.app = "{app}" and target.stream.path = "/events", or name one with --config',
             MISUSED,
         )
     return loaded

@@ -200,7 +200,8 @@ def refused(said: Said, code: int = 2) -> Said:
     [
         (
             "--app shop:app",
-            "--app shop:app: which of its paths is the stream? Say so in a sse-conformance.toml",
+            "--app shop:app: which of its paths is the stream? Say so in a sse-conformance.toml in this folder, e.g. "
+            'target.app = "shop:app" and target.stream.path = "/events"',
         ),
         ("--app nowhere:app /events", "--app 'nowhere:app': there is no module 'nowhere' in "),
         ("--app shop:ap /events", "--app 'shop:ap': shop has no 'ap'; did you mean 'app'?"),
