@@ -39,7 +39,7 @@ class Explore:
     """Explores applications; a schedule that breaks a rule is kept in `folder`, to be replayed.
 
     `beside`: the folder of the test, where its configuration is. `test`: what pytest calls the test. `replay`: a
-    replay file, of which the schedule is played instead of exploring (`pytest --sse-replay FILE`). `strict`: a broken
+    replay file, of which the schedule is played instead of exploring (`pytest --sse-replay=FILE`). `strict`: a broken
     SHOULD fails (`pytest --sse-strict`); else it is a warning.
     """
 
@@ -72,6 +72,8 @@ class Explore:
         also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that break nothing.
         """
         __tracebackhide__ = True
+        if schedules < 1:
+            raise ValueError(f"schedules={schedules}: at least one must be tried")
         self._calls += 1
         loaded = load_config(self._beside / config, environ=os.environ)
         rules = explored_without(without)
@@ -119,7 +121,8 @@ class Explore:
             digest=digest(found),
         )
         save_replay(path, replay)
-        return shlex.join(["pytest", self._test, "--sse-replay", str(path)])
+        # In one word: apart, pytest takes the file for a test when it looks for its root, by which it names tests.
+        return shlex.join(["pytest", self._test, f"--sse-replay={path}"])
 
     def _play_again(self, replay: Replay, exploration: Callable[[int], Exploration]) -> None:
         if replay.subject.startswith(OF_A_TEST) and replay.subject != self._name:

@@ -194,7 +194,7 @@ def replay_command(
         raise Failure(f"{file}: {said(error)}", MISUSED) from error
     if replay.subject.startswith(OF_A_TEST):
         test = replay.subject.removeprefix(OF_A_TEST).partition(" (call ")[0]
-        again = shlex.join(["pytest", test, "--sse-replay", str(file)])
+        again = shlex.join(["pytest", test, f"--sse-replay={file}"])
         raise Failure(f"{file} is of a test, which has the application: {again}", MISUSED)
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject

@@ -32,7 +32,8 @@ def _mine(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_test_found_is_played_again_by_that_test(pytester: pytest.Pytester) -> None:
-    found = pytester.runpytest_subprocess(*PLUGIN, "--basetemp", "kept")
+    kept = pytester.path.parent / "kept"  # as usual, not below pytest's root
+    found = pytester.runpytest_subprocess(*PLUGIN, f"--basetemp={kept}")
     said = found.stdout.str()
     found.assert_outcomes(failed=1, passed=1)
     assert "this schedule breaks it:" in said
@@ -40,7 +41,9 @@ def test_what_a_test_found_is_played_again_by_that_test(pytester: pytest.Pyteste
     again = re.search(r"again: pytest (.*)", said)
     assert again is not None
     arguments = shlex.split(again[1])
-    assert arguments[:2] == ["test_mine.py::test_of_mine", "--sse-replay"]
+    assert arguments[0] == "test_mine.py::test_of_mine"
+    option, _, file = arguments[1].partition("=")
+    assert option == "--sse-replay"
 
     played = pytester.runpytest_subprocess(*PLUGIN, *arguments)
     played.assert_outcomes(failed=1)
@@ -50,9 +53,9 @@ def test_what_a_test_found_is_played_again_by_that_test(pytester: pytest.Pyteste
     everything.assert_outcomes(failed=2)
     assert "is of another test: select test_mine.py::test_of_mine" in everything.stdout.str()
 
-    by_command = pytester.run(*COMMAND, "replay", arguments[2])
+    by_command = pytester.run(*COMMAND, "replay", file)
     assert by_command.ret == 2
-    assert "pytest test_mine.py::test_of_mine --sse-replay" in by_command.stderr.str()
+    assert "pytest test_mine.py::test_of_mine --sse-replay=" in by_command.stderr.str()
 
 
 def test_an_application_without_an_event_stream_does_not_pass(pytester: pytest.Pytester) -> None:
