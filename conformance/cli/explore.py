@@ -3,6 +3,7 @@
 import os
 import shlex
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from conformance.cli.common import (
 from conformance.cli.explored import REFERENCE, Explored, Judged, anew, explored, opened, watched
 from conformance.cli.files import HISTORIES, prepare, seen_from, write
 from conformance.cli.in_process import AppDirOption, AppLoopOption
+from conformance.cli.interrupt import asked_for
 from conformance.cli.summary import print_summary
 from conformance.explore import (
     EXPLORED,
@@ -129,16 +131,19 @@ def explore_command(
     named = explored(app, config, seed, judged, app_dir=app_dir, app_loop=app_loop)
     started = time.time()
     try:
-        with watched(named) as exploration, err.status("exploring") as status:
+        workers = _workers(jobs)
+        interrupts = nullcontext(_no_ask) if workers else asked_for()  # with workers, this process only waits
+        with interrupts as ask, watched(named) as exploration, err.status("exploring") as status:
             plain = play_schedule(exploration, Schedule())
             if reason := undriven(plain):
                 raise Failure(reason, CONFUSED)
 
             def told(tried: int, found: bool) -> None:
+                ask()
                 what = "broken; shrinking" if found else "exploring"
                 status.update(f"{what}: {plural(tried, 'schedule')}")
 
-            if workers := _workers(jobs):
+            if workers:
                 elsewhere = partial(opened, start, app, config, seed, judged, app_dir, app_loop)
                 searched = search_side_by_side(
                     exploration, elsewhere, most=schedules, workers=workers, database=examples, told=told
@@ -242,6 +247,10 @@ def _replay(named: Explored, played: Played) -> Replay:
         without=tuple(rule.name for rule in EXPLORED if rule not in named.exploration.rules),
         digest=digest(played),
     )
+
+
+def _no_ask() -> None:
+    """For what takes a Ctrl-C wherever it comes."""
 
 
 def _workers(jobs: int) -> int:

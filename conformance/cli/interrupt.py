@@ -2,8 +2,9 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -11,6 +12,9 @@ import psutil
 import trio
 
 from conformance.cli.common import INTERRUPTED, err
+
+_LOOK: Final = 0.5  # seconds
+_LOOKS: Final = 6  # for so many of them a Ctrl-C waits to be asked for
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,6 +50,43 @@ async def interruptible(then: str = "finishing with what there is") -> AsyncIter
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def asked_for() -> Iterator[Callable[[], None]]:
+    """While this block lasts, a Ctrl-C comes where it is asked for: what this yields then raises `KeyboardInterrupt`.
+
+    Raised wherever the process is just then, it can be lost: in a finalizer, in a callback of the garbage collector,
+    in an application that catches all. Where nobody asks for some seconds, it ends the process at once, with all that
+    it started. To be begun before other threads are, which would take the signal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield lambda: None
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    over = threading.Event()
+    thread = threading.Thread(target=_look_on, args=(over,), name="interrupts", daemon=True)
+    thread.start()
+    try:
+        yield _ask
+    finally:
+        over.set()
+        thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ask() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _look_on(over: threading.Event) -> None:
+    waited = 0
+    while not over.wait(_LOOK):
+        waited = waited + 1 if signal.SIGINT in signal.sigpending() else 0
+        if waited >= _LOOKS:
+            err.print("interrupted", highlight=False)
+            end_at_once()
 
 
 def end_at_once(code: int = INTERRUPTED) -> None:

@@ -133,6 +133,45 @@ def test_ctrl_c_ends_all_processes_that_explore(start: Start) -> None:
     until(lambda: gone(children))
 
 
+_UNLUCKY = """
+import asyncio, gc, pathlib
+
+def callback(phase, info):  # what is raised in it goes nowhere
+    pathlib.Path("collects").touch()
+    for _ in range(200_000): pass
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    try:
+        if scope["path"] == "/hangs":
+            pathlib.Path("collects").touch()
+            while True: pass
+        gc.callbacks.append(callback)
+        gc.collect()
+        gc.callbacks.remove(callback)
+    except BaseException:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    await send({"type": "http.response.body", "body": b"data: 1\\n\\n"})
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/hangs"])
+def test_no_ctrl_c_is_lost_wherever_it_finds_the_application(start: Start, tmp_path: Path, path: str) -> None:
+    """In what swallows it, it comes between two schedules; where none ends, it ends all."""
+    (tmp_path / "unlucky.py").write_text(_UNLUCKY, "utf-8")
+    (tmp_path / "own.toml").write_text(
+        f'[target]\napp = "unlucky:app"\n[target.stream]\npath = "{path}"\n', "utf-8"
+    )
+    process = start("explore", "--config", "own.toml", "--schedules", "1000000")
+    until((tmp_path / "collects").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=_PATIENCE)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+
+
 def test_whoever_explores_ends_with_who_started_it(start: Start) -> None:
     process = start("explore", "--schedules", "1000000", "--jobs", "2")
     until(lambda: len(family(process)) == 3)
