@@ -6,6 +6,7 @@ is called on the server's side (`start`, `close`) by trio's.
 """
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import copy_context
@@ -157,6 +158,7 @@ class AsyncioFlavour:
         self.generators = generators
         self._loop = loop
         self._made = 0
+        self._known: weakref.WeakSet[AppTask] = weakref.WeakSet()
         loop.set_task_factory(self._make)
 
     def event(self) -> AnyEvent:
@@ -183,6 +185,12 @@ class AsyncioFlavour:
         alive = [task for task in asyncio.all_tasks(self._loop) if isinstance(task, AppTask)]
         return sorted(alive, key=lambda task: task.number)
 
+    def unheard(self) -> list[AppTask]:
+        """Those that have raised what nobody has asked for, the oldest first. asyncio itself tells of a task only when
+        the last who knows it forgets it; whoever keeps its tasks hears nothing."""
+        unheard = [task for task in self._known if task.done() and getattr(task, "_log_traceback", False)]
+        return sorted(unheard, key=lambda task: task.number)
+
     async def close(self, limit: float) -> None:
         """Cancel what still runs; what ignores that for so many seconds is abandoned to its fate."""
         with trio.move_on_after(limit, shield=True):
@@ -196,7 +204,9 @@ class AsyncioFlavour:
 
     def _make(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> AppTask:
         self._made += 1
-        return AppTask(coro, number=self._made, loop=loop, **options)
+        task = AppTask(coro, number=self._made, loop=loop, **options)
+        self._known.add(task)
+        return task
 
 
 class _AsyncioTask:
@@ -246,10 +256,16 @@ async def open_flavour(
                     nursery.cancel_scope.cancel()
         return
     async with open_loop() as loop:
-        loop.set_exception_handler(lambda _, context: failed(context.get("exception"), context["message"]))
+
+        def heard(_: object, context: dict[str, Any]) -> None:
+            failed(context.get("exception"), context["message"].replace(AppTask.__name__, "Task"))
+
+        loop.set_exception_handler(heard)
         with watch_generators() as generators:
             on_asyncio = AsyncioFlavour(loop, generators)
             try:
                 yield on_asyncio
             finally:
+                for task in on_asyncio.unheard():
+                    failed(task.exception(), "Task exception was never retrieved")
                 await on_asyncio.close(limit)

@@ -21,6 +21,7 @@ from conformance.asgi.messages import Head
 from conformance.asgi.moments import Moments, Plan
 from conformance.asgi.types import ASGIApp, Scope
 from conformance.determinism import is_seeded
+from conformance.errors import with_its_cause
 from conformance.reference.app import Request, Responder
 from conformance.reference.background import open_background
 from conformance.reference.connection import Limits
@@ -229,7 +230,7 @@ async def open_asgi(
     errors = Errors()
 
     def failed(error: BaseException | None, text: str) -> None:
-        errors.note(error, f"{text}: {type(error).__name__}: {error}" if error is not None else text)
+        errors.note(error, f"{text}: {with_its_cause(error)}" if error is not None else text)
 
     async with (
         _bare(),

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,37 @@ def test_an_exception_that_nobody_awaits_is_heard() -> None:
 
     with seeded(0):
         (message,) = virtually(main)
-    assert message.endswith("exception was never retrieved: ValueError: lost")
+    line = _line('raise ValueError("lost")')
+    assert message == f"Task exception was never retrieved: ValueError: lost ({line})"
+
+
+def test_an_exception_in_a_task_that_somebody_keeps_is_heard_too() -> None:
+    """Of such a task asyncio itself says nothing before the process ends; who awaits one, or asks it, knows."""
+    kept: list[asyncio.Task[None]] = []
+
+    async def lost(why: str) -> None:
+        raise ValueError(why)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        kept.extend(asyncio.create_task(lost(why)) for why in ("first", "second", "asked", "awaited"))
+        await asyncio.wait(kept)
+        assert kept[2].exception()
+        with suppress(ValueError):
+            await kept[3]
+        await Say(START, piece(b"one"))(scope, receive, send)
+
+    async def main() -> list[str]:
+        network = VirtualNetwork()
+        async with open_asgi(app, network) as subject:
+            await get(network, subject)
+        return [error.message for error in subject.errors]
+
+    with seeded(0):
+        messages = virtually(main)
+    line = _line("raise ValueError(why)")
+    told = [f"Task exception was never retrieved: ValueError: {why} ({line})" for why in ("first", "second")]
+    assert messages == told
 
 
 @pytest.mark.parametrize("virtual", [True, False], ids=["virtual", "sockets"])
