@@ -81,7 +81,11 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
         return f"{stream.name} is not known to its end: {stream.how}"
     word = _word(history, stream, since)
     end = end_of(stream)
+    if end < since.early.time:
+        return f"{stream.name} had ended before the work was cancelled"
     if word is None:
+        if stream.how == "complete" and _comes_back_for_it(history, stream):
+            return f"{stream.name} was ended at {end:.3f} s, when the work had not stopped yet; who came back was told"
         if stream.how == "complete":
             said = f"was ended at {end:.3f} s without a word about it"
         elif stream.how in {"truncated", "reset"}:
@@ -115,6 +119,16 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
             (evidence_for(stream, word), evidence_of(stream, "the end of the response")),
         )
     return ""
+
+
+def _comes_back_for_it(history: History, stream: Exchange) -> bool:
+    """Whether the response ended while the work went on, as that of a server does that lets none last for long, and
+    who came back heard how the work ended."""
+    back = [each for each in history.streams if each.requested.subscriber == _BACK]
+    if "expect.resumable" not in history.terms.declared or not any(each.having(*_ENDS) for each in back):
+        return False
+    end = Places(history).of(stream).late
+    return any(look.asked > end and not is_over(history, look.value) for look in states(history, stream))
 
 
 def _word(history: History, stream: Exchange, since: Moment) -> Arrival | None:

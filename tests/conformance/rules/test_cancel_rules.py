@@ -331,8 +331,10 @@ def test_who_watches_is_not_told_or_is_left_waiting(watching: list[Record], said
             [(0.5, event("progress", 1)), (4.0, event("progress", 2))], name="a", how="dropped", ended=7.0
         ),
         stream([(0.5, event("progress", 1))], name="a", how="dropped", ended=1.5),
+        stream([(0.5, event("progress", 1))], name="a", ended=0.9),
+        stream([(0.5, event("progress", 1))], name="a", how="reset", ended=0.9),
     ],
-    ids=["it had completed", "the work went on", "left too early"],
+    ids=["it had completed", "the work went on", "left too early", "it had ended", "it had been cut off"],
 )
 def test_where_nobody_could_be_told(watching: list[Record]) -> None:
     assert stream_told.judge(cancel(watching, cancelled(1.0))).verdict == "inconclusive"
@@ -341,6 +343,22 @@ def test_where_nobody_could_be_told(watching: list[Record]) -> None:
 def returning(status: int = 200, how: str = "complete", ended: float = 2.1) -> list[Record]:
     body = [(2.1, event("error", 2))] if status == 200 and how == "complete" else []
     return stream(body, name="back", at=2.0, status=status, how=how, ended=ended)  # type: ignore[arg-type]
+
+
+def test_a_response_that_ends_before_the_work_does_is_no_word_about_it() -> None:
+    watching = stream([(0.5, event("progress", 1))], name="a", ended=1.5)
+    late, stopped = look(1.7, state="cancelling"), look(2.5, state="cancelled")
+    told = stream([(3.1, event("error", 2))], name="back", at=3.0)
+    sent_away = stream(name="back", at=3.0, status=204)
+    resumable = Expect(terminates=True, resumable=True)
+    for expect, records, verdict in (
+        (resumable, (late, stopped, told), "inconclusive"),
+        (resumable, (late, stopped, sent_away), "broken"),  # and nobody says why
+        (resumable, (stopped, told), "broken"),  # the work had stopped, for all that is known
+        (Expect(terminates=True), (late, stopped, told), "broken"),  # nobody need come back for the rest
+    ):
+        history = made_up(watching, cancelled(1.0), *records, terms=held_to(expect), scenario="cancel")
+        assert stream_told.judge(history).verdict == verdict
 
 
 STOPPED = (WATCHING, RUNS, cancelled(1.0), look(1.5, state="cancelled"))
