@@ -16,6 +16,7 @@ _ENDS = (Role.COMPLETION, Role.FAILURE, Role.END)
 _ROUNDS = ("", *(f"-again-{count}" for count in range(1, 5)))
 _SILENT_ROUNDS = 3  # are enough where it fell silent
 _SOON = 0.5  # of the time for which it had been served: what comes later may be chance
+_AT_ONCE = 0.1  # seconds: where it is not tried again, a later end may be for a reason of its own
 _AS_BEFORE = "its events, as before"
 
 
@@ -155,6 +156,8 @@ def beside_all_who_leave(history: History) -> Judgement:
         return inconclusive("nobody left while another subscriber stayed")
     if any(each.time < since.early.time for each in last.having(*_ENDS)):
         return inconclusive("the work ended before the first subscriber left")
+    if end_of(last) < since.early.time:
+        return inconclusive(f"{last.name} {fate(history, last).said}, before {first.name} left")
     left = f"{first.name} left at {since.late.time:.3f} s, and {last.name}, who stayed"
     bad = next(iter(last.having(Role.FAILURE)), None)
     if bad is not None:
@@ -162,6 +165,8 @@ def beside_all_who_leave(history: History) -> Judgement:
         return settle([Finding(message, (evidence_for(last, bad, expected="its events, as before"),))], 0, "")
     if last.how in {"complete", "truncated", "reset"} and not last.having(Role.COMPLETION):
         message = f"{left}, {fate(history, last).said}"
+        if last.how == "complete" and end_of(last) - since.late.time > _AT_ONCE + room(history):
+            return inconclusive(f"{message}, so late that it may be chance: one-leaves tries it again")
         return settle([Finding(message, (evidence_of(last, "its events, as before"),))], 0, "")
     after = [each for each in told(last) if each.left_server > since.late.time]
     if not after:

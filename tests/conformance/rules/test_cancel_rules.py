@@ -466,14 +466,21 @@ def test_other_work_ends_with_the_cancelled() -> None:
 def test_who_stays_is_served_when_another_one_leaves() -> None:
     first = left("first", 0.0, 1.0, 1)
 
-    def judged(*pieces: tuple[float, str], how: str = "dropped") -> str:
-        last = stream(pieces, name="last", how=how, ended=3.0)  # type: ignore[arg-type]
+    def judged(*pieces: tuple[float, str], how: str = "dropped", ended: float = 3.0) -> str:
+        last = stream(pieces, name="last", how=how, ended=ended)  # type: ignore[arg-type]
         return others_unaffected.judge(abandoned(first, last)).verdict
 
     assert judged((0.5, event("progress", 1)), (2.0, event("progress", 2))) == "conforms"
     assert judged((0.5, event("progress", 1)), (1.1, event("error", 2))) == "broken"
-    assert judged((0.5, event("progress", 1)), how="complete") == "broken"
+    assert judged((0.5, event("progress", 1)), how="complete", ended=1.05) == "broken"
+    assert judged((0.5, event("progress", 1)), how="reset") == "broken"
     assert judged((0.5, event("progress", 1))) == "inconclusive"
+    assert judged((0.5, event("progress", 1)), how="complete") == "inconclusive", (
+        "so late, that may be chance"
+    )
+    assert judged((0.5, event("progress", 1)), how="complete", ended=0.9) == "inconclusive", (
+        "it was gone first"
+    )
     assert others_unaffected.judge(abandoned(first)).verdict == "not-applicable"
 
 
