@@ -102,8 +102,9 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
         )
     late = word.left_server - since.late.time
     if late > limits.cancellation + room(history):
+        heard = f"was told {named(stream, word)}" if word.role is Role.COMPLETION else "heard of it only"
         return Finding(
-            f"{stream.name} heard of it only {late:.3g} s after the work was cancelled "
+            f"{stream.name} {heard} {late:.3g} s after the work was cancelled "
             f"(limits.cancellation: {limits.cancellation:g} s)",
             (evidence_for(stream, word),),
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from conformance.dialect import Role
-from conformance.history import ACTIVE, Exchange, History
+from conformance.history import ACTIVE, EventArrival, Exchange, History
 from conformance.pointer import ABSENT
 from conformance.rules.cancel_looks import (
     Look,
@@ -29,6 +29,7 @@ from conformance.rules.stalls import room
 from reports.results import Finding
 
 _CANCEL = "cancel"
+_NOT_CHANCE = 2  # events after the end that the status tells of: one alone may be a word about it
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ def work_stops(history: History) -> Judgement:
             f"the work had ended as {state!r} before it could be seen to stop: let target.variants."
             f"{'long' if history.scenario == _CANCEL else 'abandoned'} start work that takes longer than {limit:g} s"
         )
+    if len(late := _events_after(history, stop, limit)) >= _NOT_CHANCE:
+        said = f"the status endpoint said {outcome.first.value!r} at {outcome.first.answered.time:.3f} s"
+        return settle([_told_on(stop, late[-1], limit, f"; {said}")], 0, "")
     return settle((), 1, "times that the work was seen to stop")
 
 
@@ -182,21 +186,29 @@ def _ended_by_itself(history: History, state: object) -> bool:
 
 def _by_its_events(history: History, stop: _Stop, limit: float) -> Judgement:
     """Where nothing but its stream tells of the work: events long after it should have stopped were made then."""
+    late = _events_after(history, stop, limit)
+    if not late:
+        return inconclusive(unseen_state(history, stop.stream))
+    return settle([_told_on(stop, late[-1], limit)], 0, "")
+
+
+def _events_after(history: History, stop: _Stop, limit: float) -> list[EventArrival]:
+    """The events of the work, but for those that tell of its end, that were made when it had long to be over."""
     patience = limit + history.terms.limits.delivery + room(history)
     ends = {Role.COMPLETION, Role.FAILURE, Role.END}
-    last = next(
-        (each for each in told(stop.stream)[::-1] if each.role not in ends and each.left_server < math.inf),
-        None,
-    )
-    if last is None or last.left_server - stop.since.late.time <= patience:
-        return inconclusive(unseen_state(history, stop.stream))
+    return [
+        each
+        for each in told(stop.stream)
+        if each.role not in ends and patience < each.left_server - stop.since.late.time < math.inf
+    ]
+
+
+def _told_on(stop: _Stop, last: EventArrival, limit: float, but: str = "") -> Finding:
     message = (
         f"{named(stop.stream, last)} came {last.left_server - stop.since.late.time:.3g} s after {stop.said} "
-        f"(limits.cancellation: {limit:g} s)"
+        f"(limits.cancellation: {limit:g} s){but}"
     )
-    return settle(
-        [Finding(message, (evidence_for(stop.stream, last, expected="no more of the work"),))], 0, ""
-    )
+    return Finding(message, (evidence_for(stop.stream, last, expected="no more of the work"),))
 
 
 def _goes_on(stop: _Stop, last: Look, limit: float) -> Finding:

@@ -8,6 +8,7 @@ from made_up_looks import cancelled, event, held_to, left, look, sample
 
 from conformance.config import Expect
 from conformance.history import History, Record
+from conformance.rules import Judgement
 from conformance.rules.cancel import before_head, noticed
 from conformance.rules.cancel_request import acknowledged, twice
 from conformance.rules.cancel_streams import others_unaffected, stays_cancelled, stream_told, superseded
@@ -213,6 +214,21 @@ def test_without_a_status_late_events_tell() -> None:
     assert work_stops.judge(cancel(soon, cancelled(1.0))).verdict == "inconclusive"
 
 
+def test_work_that_tells_on_has_not_stopped_whatever_its_status_says() -> None:
+    def judged(*times: float) -> Judgement:
+        pieces = [(at, event("progress", place)) for place, at in enumerate((0.5, *times), 1)]
+        on = stream(pieces, name="a", how="dropped", ended=9.0)
+        states = look(0.9, state="running"), look(1.2, state="cancelled")
+        return work_stops.judge(cancel(on, *states, cancelled(1.0)))
+
+    judgement = judged(1.5, 4.5, 5.0)
+    assert judgement.verdict == "broken"
+    assert "4 s after" in judgement.reason
+    assert "the status endpoint said 'cancelled' at 1.200 s" in judgement.reason
+    assert judged(1.5, 2.0).verdict == "conforms"
+    assert judged(1.5, 5.0).verdict == "conforms", "a last word"
+
+
 def test_abandoned_work_counts_from_the_last_who_left() -> None:
     both = (left("first", 0.0, 1.0, 1), left("last", 0.0, 2.0, 1, 2), look(1.5, state="running"))
     assert work_stops.judge(abandoned(*both, look(2.5, state="cancelled"))).verdict == "conforms"
@@ -314,6 +330,7 @@ def test_who_watches_is_told_and_the_stream_ends() -> None:
         (stream([(0.5, event("progress", 1))], name="a", how="reset", ended=1.2), "cut off"),
         (stream([(0.5, event("progress", 1))], name="a", how="dropped", ended=7.0), "was told nothing"),
         (stream([(4.0, event("error", 1))], name="a", ended=4.0), "only 3 s after"),
+        (stream([(4.0, event("complete", 1))], name="a", ended=4.0), "was told event 1 (complete) 3 s after"),
         (stream([(1.2, event("error", 1))], name="a", how="dropped", ended=7.0), "was still open"),
     ],
 )
