@@ -88,19 +88,34 @@ def _missing(
     strange = [place for arrival, place in _strange(subscriber, got, seen, places)]
     run: list[EventArrival] = []
     before: int | None = None
+    greeted = False
     for key, arrival in seen.items():
         if key not in got:
             run.append(arrival)
             continue
         after = places[id(got[key])]
-        due = before is not None or _gets_all(history, subscriber)
-        if run and due and not _any_between(strange, -1 if before is None else before, after):
-            yield _lost(witness, subscriber, run)
+        due: list[EventArrival] = []
+        if before is not None or _gets_all(history, subscriber):
+            due = _since_it_came(history, subscriber, run) if greeted else run
+        if due and not _any_between(strange, -1 if before is None else before, after):
+            yield _lost(witness, subscriber, due)
+        greeted = before is None and after == 0 and arrival is told(witness)[0]
         run, before = [], after
     if run and known and not _any_between(strange, known[-1], len(places)):
+        if greeted:
+            run = _since_it_came(history, subscriber, run)
         there = [each for each in run if _was_there(history, subscriber, each)]
         if there:
             yield _lost(witness, subscriber, there)
+
+
+def _since_it_came(history: History, subscriber: Exchange, run: list[EventArrival]) -> list[EventArrival]:
+    """Of what is missing behind the event that both got first: that may be a word to each who comes, and does not tell
+    where the stream stood."""
+    if _gets_all(history, subscriber):
+        return run
+    came = subscriber.requested.time if subscriber.head is None else subscriber.head.time
+    return [each for each in run if each.time >= came]
 
 
 def _strange(

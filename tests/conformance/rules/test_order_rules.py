@@ -374,6 +374,21 @@ def test_words_that_come_again_and_again_do_not_confuse() -> None:
     assert agreed(stream(pieces), stream(late, name="b", at=0.25), held).verdict == "conforms"
 
 
+def test_a_greeting_in_common_does_not_tell_where_the_stream_stood() -> None:
+    hello = event(None, "hello", "ready")
+    whole = stream([(0.0, hello), *sent([1, 2, 3, 4], 0.1)], ended=0.7)
+    late = stream([(0.35, hello), *sent([4], 0.4)], name="b", at=0.35)
+    assert agreed(whole, late).verdict == "conforms"
+    back = stream([(1.0, hello), *sent([3, 4], 1.0)], name="b-2", at=1.0, sent=[("last-event-id", "2")])
+    assert agreed(whole, back, REPLAYING).verdict == "conforms"
+    nothing = stream([(0.6, hello)], name="b", at=0.6, ended=2.0)
+    assert agreed(whole, nothing).verdict == "conforms"
+    there = stream([(0.0, hello), *sent([2, 3, 4], 0.2)], name="b")
+    assert agreed(whole, there).reason == "b never got event 1, which a got"
+    losing = stream([(0.15, hello), *sent([2], 0.2), *sent([4], 0.4)], name="b", at=0.15)
+    assert agreed(whole, losing).reason == "b never got event 3, which a got"
+
+
 def test_nothing_in_common() -> None:
     assert agreed(of([1, 2]), of([3, 4], name="b")).verdict == "inconclusive"
     assert agreed(of([1, 2]), of([3], name="a-2")).verdict == "inconclusive", "one subscriber, twice"
