@@ -13,6 +13,7 @@ from reports.results import Finding, Level
 
 _PATIENCE = 1.0  # seconds; who is taken in and gets no answer for so long was forgotten
 _CUT = frozenset({"truncated", "reset", "protocol"})
+_ENDS = (Role.COMPLETION, Role.FAILURE, Role.END)
 
 
 def _open_then(history: History, asked: float) -> tuple[Exchange, ...]:
@@ -92,6 +93,9 @@ def ending_told(history: History) -> Judgement:
         return not_applicable("the streams were cut off: shutdown.streams-ended has its say")
     if not streams:
         return inconclusive("no stream that had begun was ended by the server")
+    if all(_only_greeted(history, stream) for stream in streams):
+        first = streams[0]
+        return inconclusive(f"{first.name} had one event, without an id: it may greet whoever comes")
     return settle(
         (
             Finding(
@@ -100,11 +104,19 @@ def ending_told(history: History) -> Judgement:
                 (evidence_of(stream, "a completion, a failure, an end marker, or ids to resume by"),),
             )
             for stream in streams
-            if not stream.having(Role.COMPLETION, Role.FAILURE, Role.END) and not _resumable(history, stream)
+            if not stream.having(*_ENDS)
+            and not _resumable(history, stream)
+            and not _only_greeted(history, stream)
         ),
         len(streams),
         "streams that say how they ended, or can be resumed",
     )
+
+
+def _only_greeted(history: History, stream: Exchange) -> bool:
+    """Whether nothing tells if its events have ids: a first event of a connection, to greet, may have none."""
+    alone = len(told(stream)) == 1 and not stream.having(*_ENDS)
+    return alone and history.terms.expect.resumable is not False and not _resumable(history, stream)
 
 
 def _resumable(history: History, stream: Exchange) -> bool:

@@ -31,7 +31,9 @@ def _shutdown(signal: StopSignal) -> Drive:
             idle = await _come(stage, stack, "idle", "silent")
             await _falls_silent(idle)
             live = await _come(stage, stack, "open")
-            await live.saw(1)
+            if await live.saw(1) and not live.last_event_id:  # the first may greet, and only that have none
+                with trio.move_on_after(_PATIENCE):
+                    await live.saw(2)
 
             async def meanwhile() -> None:
                 await trio.sleep(_NEWCOMER)

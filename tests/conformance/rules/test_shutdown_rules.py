@@ -178,7 +178,10 @@ def test_what_is_no_event_stream_is_not_looked_at() -> None:
         (BEGUN, True, "conforms"),  # ids: the client comes back by itself
         (BEGUN, None, "conforms"),
         (BEGUN, False, "broken"),  # ids that lead nowhere
-        ([(0.5, event(1, ids=False))], True, "broken"),
+        ([(0.5, event(1, ids=False))], True, "inconclusive"),  # it may greet
+        ([(0.5, event(1, ids=False))], False, "broken"),
+        ([(0.5, event(1, ids=False)), (0.6, event(2, ids=False))], True, "broken"),
+        ([(0.5, event(1, ids=False)), (0.6, event(2))], True, "conforms"),
         ([(0.5, event(1, ids=False)), (1.1, event(2, ids=False, kind="error"))], True, "conforms"),
         ([(0.5, event(1, ids=False)), (1.1, event(2, ids=False, kind="stream_end"))], True, "conforms"),
         ([(0.5, event(1, ids=False)), (1.1, event(2, ids=False, kind="complete"))], False, "conforms"),
