@@ -6,7 +6,7 @@ from conformance.dialect import Role
 from conformance.history import Exchange, History
 from conformance.pointer import ABSENT
 from conformance.rules.cancel_looks import Places, evidence_from, is_cancelled, is_over, states
-from conformance.rules.completion_fate import end_of
+from conformance.rules.completion_fate import answer_of, end_of
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
 from reports.results import Finding, Level
 
@@ -59,7 +59,7 @@ def acknowledged(history: History) -> Judgement:
             else "got no answer"
         )
         message = f"the request to cancel {said}" + (f": {_detail(answer)}" if _detail(answer) else "")
-        evidence = evidence_at(end_of(answer), answer.name, expected="2xx", actual=said)
+        evidence = evidence_at(end_of(answer), answer.name, expected="2xx", actual=answer_of(answer))
         return settle([Finding(message, (evidence,))], 0, "")
     terms = history.terms.status
     again = [places.at(each.requested) for each in cancels(history)[1:]]
@@ -135,7 +135,7 @@ def _changes(history: History, again: Exchange) -> Iterator[Finding]:
 def _bad(again: Exchange, said: str) -> Finding:
     return Finding(
         f"a request to cancel work that had ended {said}",
-        (evidence_at(end_of(again), again.name, expected="no server error", actual=said),),
+        (evidence_at(end_of(again), again.name, expected="no server error", actual=answer_of(again)),),
     )
 
 

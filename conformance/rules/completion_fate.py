@@ -159,13 +159,14 @@ def evidence_of(stream: Exchange, expected: str) -> Evidence:
     """The end of a stream as evidence: when, how, and the last event before."""
     events = told(stream)
     last = events[-1] if events else None
+    refused = stream.how == "complete" and stream.head is not None and not stream.is_event_stream
     return evidence_at(
         end_of(stream),
         stream.name,
         offset=None if last is None else last.event.offset,
         excerpt="" if last is None else excerpt(last),
         expected=expected,
-        actual=ending(stream),
+        actual=answer_of(stream) if refused else ending(stream),
     )
 
 

@@ -284,7 +284,11 @@ def test_work_that_is_to_go_on_does() -> None:
 )
 def test_a_cancel_is_answered_2xx(status: int, verdict: str) -> None:
     history = cancel(WATCHING, RUNS, cancelled(1.0, status=status), look(1.5, state="cancelled"))
-    assert acknowledged.judge(history).verdict == verdict
+    judgement = acknowledged.judge(history)
+    assert judgement.verdict == verdict
+    if judgement.findings:
+        [evidence] = judgement.findings[0].evidence
+        assert evidence.actual.startswith(str(status)), "after `got`"
 
 
 def test_cancelled_work_is_called_so() -> None:
@@ -386,6 +390,12 @@ def test_who_comes_back_is_sent_away_or_told() -> None:
         assert (
             stays_cancelled.judge(cancel(*STOPPED, back, look(3.0, state="cancelled"))).verdict == "conforms"
         )
+
+
+def test_an_answer_that_is_no_stream_is_shown_as_what_was_got() -> None:
+    judgement = stays_cancelled.judge(cancel(*STOPPED, returning(status=503)))
+    assert judgement.verdict == "broken"
+    assert judgement.findings[0].evidence[0].actual.startswith("503")
 
 
 def test_who_comes_back_must_not_set_it_going_or_wait() -> None:
