@@ -26,6 +26,12 @@ def check_sense(config: Config) -> Iterator[Problem]:
             ("expect", "replay"),
             'contradicts expect.resumable = false: "since-id" needs a server that honours Last-Event-ID',
         )
+    if config.expect.superseding and config.expect.shared and "superseding" not in config.target.variants:
+        yield Problem(
+            ("expect", "superseding"),
+            "contradicts expect.shared = true: a second stream cannot both end the first and stand beside it; leave "
+            "one out, or say in target.variants.superseding which streams end each other",
+        )
 
 
 def _check_target(target: Target) -> Iterator[Problem]:

@@ -216,6 +216,10 @@ WRONG = {
     URL + '[expect]\nresumable = false\nreplay = "since-id"': (
         'expect.replay: contradicts expect.resumable = false: "since-id" needs a server that honours Last-Event-ID'
     ),
+    URL + "[expect]\nshared = true\nsuperseding = true": (
+        "expect.superseding: contradicts expect.shared = true: a second stream cannot both end the first and stand "
+        "beside it; leave one out, or say in target.variants.superseding which streams end each other"
+    ),
     URL + "[expect]\nsilence = 3": (
         "expect.silence: unknown key; it belongs in [limits]. "
         "Allowed here: events, terminates, resumable, replay, shared, abandoned, superseding"
