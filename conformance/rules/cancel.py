@@ -119,6 +119,8 @@ def before_head(history: History) -> Judgement:
         return inconclusive(doubts[0])
     if not gone:
         return inconclusive("nobody was gone before the head came")
+    if not back:
+        return inconclusive("no count and no gauge could be read before the client came that was gone")
     return settle(findings, back, "gauges that were back where they had been")
 
 

@@ -172,8 +172,10 @@ def evidence_of(stream: Exchange, expected: str) -> Evidence:
 
 def ending(stream: Exchange) -> str:
     """How it ended, in words; the history's own `complete` reads as if the completion had come."""
-    words = _ENDINGS.get(stream.how, stream.how)
     detail = stream.ended.detail if stream.ended else ""
+    if stream.how == "protocol" and detail:
+        return detail
+    words = _ENDINGS.get(stream.how, stream.how)
     return f"{words}: {detail}" if detail and detail != words else words
 
 

@@ -13,6 +13,7 @@ from conformance.rules.cancel import before_head, noticed
 from conformance.rules.cancel_request import acknowledged, twice
 from conformance.rules.cancel_streams import others_unaffected, stays_cancelled, stream_told, superseded
 from conformance.rules.cancel_work import work_stops, work_survives
+from conformance.rules.completion_fate import evidence_of
 
 OTHER = {"job": "j2"}
 STOPS = Expect(terminates=True, abandoned="stops", shared=True)
@@ -146,6 +147,12 @@ def test_a_client_that_got_the_head_is_no_such_client() -> None:
     )
     assert judgement.verdict == "inconclusive"
     assert judgement.reason == "nobody was gone before the head came"
+
+
+def test_where_nothing_is_counted_what_a_client_left_behind_is_not_known() -> None:
+    judgement = before_head.judge(leaving(left("a", 0.1, 0.2, head=False)))
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reason == "no count and no gauge could be read before the client came that was gone"
 
 
 # work-stops
@@ -396,6 +403,11 @@ def test_an_answer_that_is_no_stream_is_shown_as_what_was_got() -> None:
     judgement = stays_cancelled.judge(cancel(*STOPPED, returning(status=503)))
     assert judgement.verdict == "broken"
     assert judgement.findings[0].evidence[0].actual.startswith("503")
+
+
+def test_what_is_no_http_is_shown_as_what_was_got() -> None:
+    [cut] = made_up(stream(how="protocol", detail="redirected again and again")).streams
+    assert evidence_of(cut, "its end").actual == "redirected again and again"
 
 
 def test_who_comes_back_must_not_set_it_going_or_wait() -> None:
