@@ -16,14 +16,14 @@ from conformance.changes import Change
 from conformance.sites import owner_of
 
 
-class Counted:
+class _Counted:
     # The base of such a class. No docstring: `inspect.getdoc` would take it for theirs.
 
     __slots__ = ()
 
     def __hash__(self) -> int:
         other: Any = super(
-            Counted, type(self)
+            _Counted, type(self)
         ).__hash__  # where another base comes after, a mixin before `str`, say
         if other is _BY_ADDRESS:
             return _numbers.of(self)
@@ -62,7 +62,7 @@ def counted_classes() -> list[Change]:
 
     def build(body: Any, name: str, *bases: Any, **options: Any) -> Any:
         if _says_nothing(bases, options) and owner_of(body.__code__.co_filename) == "":
-            bases = (*(base for base in bases if base is not object), Counted)
+            bases = (*(base for base in bases if base is not object), _Counted)
         return usual(body, name, *bases, **options)
 
     return [(builtins, "__build_class__", build)]
