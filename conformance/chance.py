@@ -7,9 +7,7 @@ from typing import Any
 
 from conformance.changes import Change
 
-_NODE = (
-    1 << 40
-)  # a network card's number that no card has: the bit for groups is set, as RFC 9562 (6.10) wants it
+_NODE = 1 << 40  # no network card has this number: the bit for groups is set, as RFC 9562 (6.10) wants it
 
 
 def seeded_chance(source: random.Random) -> list[Change]:

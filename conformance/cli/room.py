@@ -5,9 +5,7 @@ import sys
 from conformance.cli.common import MISUSED, Failure
 from conformance.job import Job
 
-_BESIDES = (
-    128  # descriptors: requests that begin the work, at most 64 at a time, histories, pipes, other scenarios
-)
+_BESIDES = 128  # descriptors: at most 64 requests that begin the work, histories, pipes, other scenarios
 _CROWD = "crowd"
 
 

@@ -23,7 +23,7 @@ _LAST_LINES = 15
 _COMMAND = 200  # characters of a command line
 _LAST_BYTES = 64 * 1024
 _MARK = "SSE_CONFORMANCE_SERVER_"
-_GRACE = 0.5  # seconds from SIGTERM to SIGKILL for what outlives the server
+_GRACE = 0.5  # seconds that what outlives the server has to end, after SIGTERM and after SIGKILL
 _MOST_SWEEPS = 5  # what is killed may have started more just before
 _PORT_PATIENCE = 2.0  # seconds until the port of a server that was killed must be free
 
@@ -172,9 +172,7 @@ class ServerProcess:
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.terminate()
-            with trio.move_on_after(_GRACE):
-                while any(map(runs, left)):  # noqa: ASYNC110  (processes of somebody else's tell nobody)
-                    await trio.sleep(_POLL)
+            await _ended(left)
         await self._sweep()
 
     def _kill(self, family: Sequence[psutil.Process]) -> None:
@@ -211,9 +209,7 @@ class ServerProcess:
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-            with trio.move_on_after(_GRACE):
-                while any(map(runs, left)):  # noqa: ASYNC110
-                    await trio.sleep(_POLL)
+            await _ended(left)
 
     def _session(self) -> list[psutil.Process]:
         """Who is in the session that it began, besides itself: found without a parent, too."""
@@ -278,6 +274,13 @@ def runs(process: psutil.Process) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+async def _ended(processes: Sequence[psutil.Process]) -> None:
+    """Wait until none of them runs, for `_GRACE` at the most. They may be nobody's children, so we have to ask."""
+    with trio.move_on_after(_GRACE):
+        while any(map(runs, processes)):  # noqa: ASYNC110  (there is nothing to wait on)
+            await trio.sleep(_POLL)
 
 
 def _described(process: psutil.Process) -> str:

@@ -136,9 +136,13 @@ def test_a_rule_can_be_left_out_but_not_one_that_is_none(pytester: pytest.Pytest
         def test_of_others(sse_explore):
             with pytest.raises(ValueError, match="did you mean 'resource.tasks-left'"):
                 sse_explore(Racy, "sse-conformance.toml", without=["resource.task-left"])
+
+        def test_of_nothing(sse_explore):
+            with pytest.raises(ValueError, match="schedules=0: at least one must be tried"):
+                sse_explore(Racy, "sse-conformance.toml", schedules=0)
         """
     )
-    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=3)
 
 
 def test_a_broken_should_is_a_warning_unless_it_is_wanted_strictly(pytester: pytest.Pytester) -> None:

@@ -10,9 +10,10 @@ from conformance.wire import Decoder, Item
 
 PROGRESS = b'data: {"n": 1}\n\n'
 DONE = b"event: done\ndata: {}\n\n"
+UNKNOWN = Dialect()
 
 
-def roles(*blocks: bytes, dialect: Dialect = Dialect()) -> list[Role | None]:  # noqa: B008  (frozen)
+def roles(*blocks: bytes, dialect: Dialect = UNKNOWN) -> list[Role | None]:
     reader = Reader(dialect)
     return [classify(reader.read(parsed), parsed) for parsed in map(parse, Decoder().feed(b"".join(blocks)))]
 

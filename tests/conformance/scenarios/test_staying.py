@@ -15,7 +15,7 @@ from conformance.judging import judge_by
 from conformance.reference.app import App, Request, Responder, WrappedResponder
 from conformance.rules import Judgement
 from conformance.rules.cancel_streams import others_unaffected
-from conformance.scenarios.staying import ROUNDS
+from conformance.scenarios.staying import ROUNDS, SILENT_ROUNDS
 from conformance.specimens import REFERENCE, SPECIMEN, Specimen, examine
 from conformance.specimens.answers import job_of, own
 from conformance.specimens.order import is_stream
@@ -127,20 +127,22 @@ def two_events_later(app: App) -> App:
 
 
 @pytest.mark.parametrize(
-    ("wrap", "said"),
+    ("wrap", "said", "rounds"),
     [
-        (two_events_later, "was ended at"),
-        (first_one_stops_it, "was told event"),
-        (silent_for_the_rest, "is still silent"),
+        (two_events_later, "was ended at", len(ROUNDS)),
+        (first_one_stops_it, "was told event", len(ROUNDS)),
+        (silent_for_the_rest, "is still silent", SILENT_ROUNDS),
     ],
     ids=["later", "failed", "silent"],
 )
 async def test_a_late_end_a_failure_and_a_silence_are_found_as_well(
-    wrap: Wrap, said: str, autojump_clock: object
+    wrap: Wrap, said: str, rounds: int, autojump_clock: object
 ) -> None:
+    """In as many rounds as the scenario drives: the rule, which knows no scenario, asks for as many."""
     _, judgement = await judged(named(wrap))
     assert judgement.verdict == "broken"
     assert said in judgement.reason
+    assert len(judgement.findings) == rounds
 
 
 def _undeclared(config: Config) -> Config:
