@@ -4,6 +4,7 @@ It needs one subscriber that comes a little later than the test's client did.
 """
 
 import asyncio
+from collections import defaultdict
 
 from conformance.races.base import Event, Job, Race, Response, Service
 
@@ -13,10 +14,10 @@ class Racy(Service):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queues: list[asyncio.Queue[Event]] = []
+        self.queues: defaultdict[str, list[asyncio.Queue[Event]]] = defaultdict(list)  # by the job's name
 
     async def publish(self, job: Job, event: Event) -> None:
-        for queue in self.queues:
+        for queue in self.queues[job.name]:
             queue.put_nowait(event)
         job.log.append(event)
 
@@ -29,12 +30,12 @@ class Racy(Service):
                 if event.last:
                     return
         finally:
-            self.queues.remove(queue)
+            self.queues[job.name].remove(queue)
 
     def subscribed(self, job: Job, after: int) -> asyncio.Queue[Event]:
         """A queue that gets what comes from now on."""
         queue: asyncio.Queue[Event] = asyncio.Queue()
-        self.queues.append(queue)
+        self.queues[job.name].append(queue)
         return queue
 
 

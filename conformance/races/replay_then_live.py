@@ -35,7 +35,7 @@ class Twin(Racy):
                 if event.last:
                     return
         finally:
-            self.queues.remove(queue)
+            self.queues[job.name].remove(queue)
 
 
 RACE = Race(

@@ -4,6 +4,7 @@ With one subscriber all is well, and that is how it is tried by hand.
 """
 
 import asyncio
+from collections import defaultdict
 
 from conformance.races.base import Event, Job, Race, Response, Service
 
@@ -13,14 +14,14 @@ class Racy(Service):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.queues: defaultdict[str, asyncio.Queue[Event]] = defaultdict(asyncio.Queue)
 
     async def publish(self, job: Job, event: Event) -> None:
-        self.queue.put_nowait(event)
+        self.queues[job.name].put_nowait(event)
 
     async def stream(self, job: Job, after: int, response: Response) -> None:
         while True:
-            event = await self.queue.get()
+            event = await self.queues[job.name].get()
             await response.event(event)
             if event.last:
                 return

@@ -3,36 +3,47 @@
 The client must come back before the server has noticed that it had left, while the old stream waits.
 """
 
+from collections import defaultdict
+from dataclasses import dataclass
+
 import msgspec
 
 from conformance.config import Config
 from conformance.races.base import Job, Race, Response, Service
 
 
+@dataclass
+class Reader:
+    """The one reader of a job: how far it has got in the log, and on which of its connections."""
+
+    place: int = 0
+    newest: int = 0
+
+
 class Racy(Service):
-    """One subscriber has one place in the log, which its newest connection moves on."""
+    """A job's reader has one place in the log, which its newest connection moves on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = 0
-        self.newest = 0
+        self.readers: defaultdict[str, Reader] = defaultdict(Reader)
 
     async def stream(self, job: Job, after: int, response: Response) -> None:
-        self.newest += 1
-        mine = self.newest
-        self.place = after
-        while mine == self.newest:
-            if not await self.changed(job, mine):
+        reader = self.readers[job.name]
+        reader.newest += 1
+        mine = reader.newest
+        reader.place = after
+        while mine == reader.newest:
+            if not await self.changed(job, reader, mine):
                 return
-            event = job.log[self.place]
-            self.place += 1
+            event = job.log[reader.place]
+            reader.place += 1
             await response.event(event)
             if event.last:
                 return
 
-    async def changed(self, job: Job, mine: int) -> bool:
+    async def changed(self, job: Job, reader: Reader, mine: int) -> bool:
         """Wait for an event that is new; False where this stream is not to take it."""
-        while self.place >= len(job.log):
+        while reader.place >= len(job.log):
             if job.over:
                 return False
             await job.changed.wait()
@@ -42,8 +53,8 @@ class Racy(Service):
 class Twin(Racy):
     """Looks again whether it is the newest when it has waited."""
 
-    async def changed(self, job: Job, mine: int) -> bool:
-        return await super().changed(job, mine) and mine == self.newest
+    async def changed(self, job: Job, reader: Reader, mine: int) -> bool:
+        return await super().changed(job, reader, mine) and mine == reader.newest
 
 
 def _alone(config: Config) -> Config:
