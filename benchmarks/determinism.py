@@ -81,7 +81,7 @@ def drawn(exploration: Exploration, count: int) -> list[Schedule]:
         suppress_health_check=list(HealthCheck),
     )
     @seed(exploration.seed)
-    @given(schedules(exploration.coming))
+    @given(schedules(exploration.coming, beside=exploration.apart))
     def take(schedule: Schedule) -> None:
         found.setdefault(msgspec.json.encode(schedule), schedule)
 

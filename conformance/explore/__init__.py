@@ -10,6 +10,7 @@ from conformance.explore.fresh import fresh_app
 from conformance.explore.play import Exploration, Played, digest, history_bytes, play_schedule, undriven
 from conformance.explore.rules import EXPLORED, explored_without
 from conformance.explore.schedule import (
+    Beside,
     Break,
     Choice,
     Hold,
@@ -30,6 +31,7 @@ from conformance.explore.unlike import NotRepeatable, play_again, told_unlike
 
 __all__ = [
     "EXPLORED",
+    "Beside",
     "Break",
     "Choice",
     "Exploration",

@@ -3,11 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from hypothesis import strategies as st
 
-from conformance.explore.schedule import Break, Choice, Hold, Late, Leave, Order, Schedule, Unaware
+from conformance.explore.schedule import (
+    OTHER,
+    Beside,
+    Break,
+    Choice,
+    Hold,
+    Late,
+    Leave,
+    Order,
+    Schedule,
+    Unaware,
+)
 from fault_injection.faults import AtTrigger, Disconnect, Fault, Latency, Slice
 from fault_injection.strategies import faults
 
@@ -17,6 +29,7 @@ _UNNOTICED = (0.1, 0.25, 0.5, 1.0)
 _MOST_EVENTS = 12
 _MOST_EXCHANGES = 6
 _SLOW = ("*.send.*.before", "*.send.*.after", "1.send.*.before", "2.send.*.before")  # a slow client
+_NOTHING: st.SearchStrategy[tuple[Choice, ...]] = st.just(())
 _CUTS = (*(AtTrigger("events", count) for count in range(1, 6)), AtTrigger("completion"))
 
 
@@ -42,8 +55,10 @@ def by_the_seed_alone() -> Iterator[None]:
         providers.CONSTANTS_CACHE.cache.clear()
 
 
-def schedules(subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5) -> st.SearchStrategy[Schedule]:
-    """Schedules of about `most` choices at the most, for these subscribers."""
+def schedules(
+    subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5, beside: bool = False
+) -> st.SearchStrategy[Schedule]:
+    """Schedules of about `most` choices at the most, for these subscribers. `beside`: some with other work."""
     names = st.sampled_from(subscribers)
     seconds = st.sampled_from(_SECONDS)
     waits = st.sampled_from(_SECONDS[1:])
@@ -66,7 +81,16 @@ def schedules(subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5) -> st
         st.tuples(leave, unaware) | st.tuples(leave, slow | hold) | overlap
     )  # what most races at a leave take
     drawn = st.lists(alone | alone | together, max_size=most)
-    return drawn.map(lambda parts: Schedule(tuple(choice for part in parts for choice in part)))
+    first = _other_work(waits) if beside else _NOTHING
+    return st.tuples(first, drawn).map(lambda parts: Schedule((*parts[0], *chain.from_iterable(parts[1]))))
+
+
+def _other_work(waits: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[Choice, ...]]:
+    """In a third of the schedules there is some; in a few of these who watches it leaves."""
+    begins = st.builds(Beside, st.just(0.0) | st.sampled_from(_SECONDS))
+    leaves = _leaves(st.just(OTHER), waits, st.none() | st.sampled_from(_SECONDS))
+    watched = begins.map(lambda choice: (choice,))
+    return _NOTHING | _NOTHING | (watched | watched | st.tuples(begins, leaves))
 
 
 def _leaves(

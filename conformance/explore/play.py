@@ -53,6 +53,14 @@ class Exploration:
         """The subscribers that come: only the first one where a stream is not shared."""
         return self.subscribers if self.config.expect.shared else self.subscribers[:1]
 
+    @property
+    def apart(self) -> bool:
+        """Whether other work can be told from the first: it has a name, or each request for a stream begins its own."""
+        target, expect = self.config.target, self.config.expect
+        if target.start is not None:
+            return bool(target.start.capture)
+        return target.status is None and not expect.shared and not expect.superseding
+
 
 @dataclass(frozen=True)
 class Played:

@@ -26,6 +26,7 @@ _HOLD_ANYWHERE = frozenset(
         "resume.no-gap",
         "resume.no-duplicate",
         "resume.completion-survives",
+        "isolation.no-cross-talk",
         "resource.tasks-left",
         "resource.generators-left",
         "resource.no-errors",

@@ -93,10 +93,19 @@ class Order(_Choice, frozen=True, tag="order"):
     seed: Count
 
 
+class Beside(_Choice, frozen=True, tag="beside"):
+    """Other work begins `seconds` after the first is asked for, and has a subscriber of its own: `OTHER`."""
+
+    seconds: Seconds
+
+
+OTHER = "other"
+"""Who watches the other work."""
+
 MOST_CHOICES = 200
 """In a schedule that is read: what is drawn has a dozen at the most, and each costs time."""
 
-Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order
+Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order | Beside
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,6 +129,23 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         holds = {choice.boundary: choice.seconds for choice in self.choices if isinstance(choice, Hold)}
         late = max((choice.seconds for choice in self.choices if isinstance(choice, Unaware)), default=None)
         return _Held(holds, late)
+
+    @property
+    def beside(self) -> Beside | None:
+        """The other work; None where there is none."""
+        return next((choice for choice in self.choices if isinstance(choice, Beside)), None)
+
+    def alone(self, subscriber: str) -> "Schedule":
+        """The same without other work: what befalls who watches that befalls this subscriber."""
+        return Schedule(
+            tuple(
+                msgspec.structs.replace(each, subscriber=subscriber)
+                if isinstance(each, Leave | Late) and each.subscriber == OTHER
+                else each
+                for each in self.choices
+                if not isinstance(each, Beside)
+            )
+        )
 
     def late(self, subscriber: str) -> float:
         """How many seconds after the beginning this subscriber comes."""
@@ -214,18 +240,25 @@ def words(schedule: Schedule) -> list[str]:
 def _phrase(choice: Choice) -> str:
     match choice:
         case Late(subscriber, seconds):
-            return f"subscriber {subscriber} comes {seconds:g} s late"
+            return f"{_who(subscriber)} comes {seconds:g} s late"
         case Leave(subscriber=subscriber, how=how, away=away):
             back = "and does not come back" if away is None else f"and comes back {away:g} s later"
-            return f"subscriber {subscriber} leaves {_moment(choice)} by {how.upper()} {back}"
+            return f"{_who(subscriber)} leaves {_moment(choice)} by {how.upper()} {back}"
         case Hold(boundary, seconds):
             return f"the application is held up for {seconds:g} s {_place(boundary)}"
         case Unaware(seconds):
             return f"the application learns {seconds:g} s late that a client has gone"
         case Break(fault):
             return f"the link: {describe(fault)}"
+        case Beside(seconds):
+            when = "at the same time" if seconds == 0 else f"{seconds:g} s later"
+            return f"other work begins {when}, and somebody watches it"
         case Order(seed):
             return f"tasks that are ready at the same moment run in order {seed}"
+
+
+def _who(subscriber: str) -> str:
+    return "who watches the other work" if subscriber == OTHER else f"subscriber {subscriber}"
 
 
 _EXPLAINED = {"call": "when it is called", "return": "when it returns"}

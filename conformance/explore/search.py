@@ -133,7 +133,7 @@ def search_batch(
         verbosity=Verbosity.quiet,
     )
     @seeded_by(batch.seed(exploration.seed))  # below: it takes away the database of settings that it finds
-    @given(schedules(exploration.coming))
+    @given(schedules(exploration.coming, beside=exploration.apart))
     def attempt(schedule: Schedule) -> None:
         nonlocal tried, until_found, smallest, warned
         tried += 1
@@ -170,15 +170,23 @@ def _bare(
     what it drew, and of two choices that were drawn together it cannot always leave one out; and it gives up where a
     schedule breaks a rule only now and then, for which there are `plays` of each."""
     rule, tried, index = wrong(played)[0].rule, 0, 0
-    while index < len(choices := played.schedule.choices):
-        without = Schedule(choices[:index] + choices[index + 1 :])
-        index += 1
+
+    def still(less: Schedule) -> Played | None:
+        nonlocal tried
         for _ in range(plays):
-            again = play_schedule(exploration, without)
+            again = play_schedule(exploration, less)
             tried += 1
             if rule in {case.rule for case in wrong(again)}:
-                played, index = again, 0
-                break
+                return again
+        return None
+
+    if played.schedule.beside is not None:
+        played = still(played.schedule.alone(exploration.coming[0])) or played
+    while index < len(choices := played.schedule.choices):
+        if again := still(Schedule(choices[:index] + choices[index + 1 :])):
+            played, index = again, 0
+        else:
+            index += 1
     return played, tried
 
 

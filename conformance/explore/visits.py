@@ -1,10 +1,12 @@
 """The scenario that is explored: subscribers come, leave and come back as a schedule has it."""
 
+from dataclasses import replace
+
 import trio
 
-from conformance.drive.stage import Stage
+from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
-from conformance.explore.schedule import Leave, Schedule
+from conformance.explore.schedule import OTHER, Beside, Leave, Schedule
 from conformance.scenarios import Scenario
 
 NAME = "explore"
@@ -19,14 +21,28 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
 
     async def drive(stage: Stage) -> None:
         await stage.sample("before")
-        await stage.start()
         async with trio.open_nursery() as visiting:
+            if schedule.beside is not None:
+                visiting.start_soon(_other_work, replace(stage), schedule, schedule.beside)
+            await stage.start()
             for name in subscribers:
                 visiting.start_soon(_visit, stage, schedule, name)
         await stage.status()
         await _settled(stage)
 
     return Scenario(NAME, SUMMARY, drive, schedule.plan)
+
+
+async def _other_work(stage: Stage, schedule: Schedule, beside: Beside) -> None:
+    """Work beside the first, with a subscriber of its own. A server may do one thing at a time, and say so."""
+    await trio.sleep(beside.seconds)
+    try:
+        await stage.start()
+    except Unreached as refused:
+        stage.mark("no other work", str(refused))
+        return
+    await _visit(stage, schedule, OTHER)
+    await stage.status()
 
 
 async def _visit(stage: Stage, schedule: Schedule, name: str) -> None:

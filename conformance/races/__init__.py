@@ -7,6 +7,7 @@ from conformance.races import (
     cancelled_cleanup,
     check_then_wait,
     close_before_flush,
+    current_job,
     kept_generator,
     late_heartbeat,
     orphaned_producer,
@@ -32,6 +33,7 @@ RACES: tuple[Race, ...] = (
     status_before_event.RACE,
     orphaned_producer.RACE,
     kept_generator.RACE,
+    current_job.RACE,
 )
 
 __all__ = ["RACES", "Race"]

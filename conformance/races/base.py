@@ -121,7 +121,7 @@ class Response:
 
 
 class Service:
-    """The service. A race overrides `work`, `publish`, `serve` or `stream`."""
+    """The service. A race overrides `begin`, `work`, `publish`, `serve` or `stream`."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -129,6 +129,10 @@ class Service:
         self._background: set[asyncio.Task[None]] = set()
 
     # The job's side.
+
+    async def begin(self, job: Job) -> None:
+        """Let a new job work."""
+        self.in_background(self.work(job))
 
     async def work(self, job: Job) -> None:
         """The job: its events, one after the other."""
@@ -183,7 +187,7 @@ class Service:
         if method == "POST":
             job = Job(str(len(self.jobs) + 1))
             self.jobs[job.name] = job
-            self.in_background(self.work(job))
+            await self.begin(job)
             await response.answer({"id": job.name}, 201)
             return
         if path == "/debug":

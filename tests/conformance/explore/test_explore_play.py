@@ -10,11 +10,13 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from conformance.asgi.types import Receive, Scope, Send
 from conformance.explore import (
     EXPLORED,
+    Beside,
     Exploration,
     Hold,
     Late,
@@ -137,6 +139,45 @@ def test_it_is_the_same_in_another_process() -> None:
     assert there.stdout.split() == here
 
 
+class OneAtATime(Service):
+    """Does one job at a time, and says so to who wants another."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and self.jobs:
+            await receive()
+            await Response(send).answer({"error": "busy"}, 409)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def test_other_work_has_a_subscriber_of_its_own() -> None:
+    played = play_schedule(racing(RACE["shared-queue"]), Schedule((Beside(0.05),)))
+    other = [each for each in played.history.streams if each.requested.subscriber == "other"]
+    assert [each.requested.names for each in other] == [{"job": "2"}]
+    assert {each.requested.names["job"] for each in played.history.streams} == {"1", "2"}
+    assert other[0].completed is not None
+
+
+def test_a_server_may_refuse_other_work() -> None:
+    exploration = Exploration(asgi_subject(OneAtATime), RACE["shared-queue"].config)
+    played = play_schedule(exploration, Schedule((Beside(0.05),)))
+    assert played.broken == ()
+    assert "409" in played.history.marked("no other work")[0].detail
+    assert {each.requested.subscriber for each in played.history.streams} == {"a", "b"}
+
+
+def test_other_work_is_begun_where_it_can_be_told_from_the_first() -> None:
+    def apart(**target: object) -> bool:
+        config = RACE["superseded-stream"].config  # not shared
+        changed = msgspec.structs.replace(config.target, **target)
+        return Exploration(REFERENCE.subject, msgspec.structs.replace(config, target=changed)).apart
+
+    assert apart()
+    assert not apart(start=None), "the state would be of any of them"
+    assert apart(start=None, status=None), "each request begins its own"
+    assert not apart(start=msgspec.structs.replace(REFERENCE.config.target.start, capture={}))  # type: ignore[type-var]
+
+
 def test_a_choice_changes_what_happens() -> None:
     plain = play_schedule(REFERENCE, Schedule())
     assert plain.broken == ()
@@ -158,7 +199,7 @@ def test_the_reference_breaks_nothing() -> None:
 
 
 def test_the_rules_that_are_explored_exist() -> None:
-    assert len(EXPLORED) == 23
+    assert len(EXPLORED) == 24
 
 
 def test_rules_are_left_out_by_their_names() -> None:

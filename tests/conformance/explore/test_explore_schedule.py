@@ -10,6 +10,7 @@ from hypothesis import given
 
 from conformance.asgi import Boundary
 from conformance.explore import (
+    Beside,
     Break,
     Hold,
     Late,
@@ -36,6 +37,8 @@ SCHEDULE = Schedule(
         Hold("0.return", 1.0),
         Unaware(0.25),
         Break(Disconnect(when=AtTrigger("completion"))),
+        Beside(0.0),
+        Leave("other", "head"),
         Order(7),
     )
 )
@@ -43,7 +46,7 @@ SCHEDULE = Schedule(
 
 def test_a_schedule_in_words() -> None:
     assert words(Schedule()) == ["nothing out of the ordinary"]
-    *first, fault, order = words(SCHEDULE)
+    *first, fault, beside, leaves, order = words(SCHEDULE)
     assert first == [
         "subscriber b comes 0.5 s late",
         "subscriber a leaves after event 2 by RST and comes back 1 s later",
@@ -55,7 +58,17 @@ def test_a_schedule_in_words() -> None:
     ]
     assert fault.startswith("the link: ")
     assert "completion" in fault
+    assert beside == "other work begins at the same time, and somebody watches it"
+    assert words(Schedule((Beside(0.5),))) == ["other work begins 0.5 s later, and somebody watches it"]
+    assert leaves == (
+        "who watches the other work leaves when the response begins by FIN and does not come back"
+    )
     assert order == "tasks that are ready at the same moment run in order 7"
+
+
+def test_without_other_work_its_subscriber_is_one_of_the_first() -> None:
+    schedule = Schedule((Beside(1.0), Leave("other", "head"), Late("b", 0.5), Late("other", 0.25)))
+    assert schedule.alone("a") == Schedule((Leave("a", "head"), Late("b", 0.5), Late("a", 0.25)))
 
 
 def test_a_replay_file_holds_all_of_it(tmp_path: Path) -> None:
@@ -72,7 +85,7 @@ def test_a_replay_file_holds_all_of_it(tmp_path: Path) -> None:
     assert load_replay(path) == replay
 
 
-@given(schedules())
+@given(schedules(beside=True))
 def test_every_schedule_goes_through_a_file_and_into_words(schedule: Schedule) -> None:
     assert msgspec.json.decode(msgspec.json.encode(schedule), type=Schedule) == schedule
     assert len(words(schedule)) == max(1, len(schedule.choices))
