@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from conformance.config import load_config
 from conformance.explore import Exploration, Schedule, asgi_subject, digest, play_schedule, reference_subject
-from conformance.explore.draw import schedules
+from conformance.explore.draw import schedules_of
 from conformance.races import RACES
 from conformance.specimens.specimen import reference_config
 
@@ -81,7 +81,7 @@ def drawn(exploration: Exploration, count: int) -> list[Schedule]:
         suppress_health_check=list(HealthCheck),
     )
     @seed(exploration.seed)
-    @given(schedules(exploration.coming, beside=exploration.apart))
+    @given(schedules_of(exploration))
     def take(schedule: Schedule) -> None:
         found.setdefault(msgspec.json.encode(schedule), schedule)
 

@@ -123,8 +123,8 @@ def explore_command(
 ) -> None:
     """Try many schedules of an application in virtual time; shrink one that breaks a rule.
 
-    A schedule is when subscribers come and leave, whether other work is begun beside the first, what the link does,
-    where the application is held up, and in which order tasks run.
+    A schedule is when subscribers come and leave, whether other work is begun beside the first, when the work is
+    cancelled (target.cancel), what the link does, where the application is held up, and in which order tasks run.
     """
     start, examples = Path.cwd(), database.absolute() / "examples"  # an application may go elsewhere
     judged = Judged(strict, tuple(without or ()))

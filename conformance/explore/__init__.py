@@ -12,6 +12,7 @@ from conformance.explore.rules import EXPLORED, explored_without
 from conformance.explore.schedule import (
     Beside,
     Break,
+    Cancel,
     Choice,
     Hold,
     Late,
@@ -33,6 +34,7 @@ __all__ = [
     "EXPLORED",
     "Beside",
     "Break",
+    "Cancel",
     "Choice",
     "Exploration",
     "Hold",

@@ -8,10 +8,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from conformance.explore.play import Exploration
 from conformance.explore.schedule import (
     OTHER,
     Beside,
     Break,
+    Cancel,
     Choice,
     Hold,
     Late,
@@ -55,10 +57,17 @@ def by_the_seed_alone() -> Iterator[None]:
         providers.CONSTANTS_CACHE.cache.clear()
 
 
+def schedules_of(exploration: Exploration) -> st.SearchStrategy[Schedule]:
+    """Schedules that can be played there."""
+    cancel = exploration.config.target.cancel is not None
+    return schedules(exploration.coming, beside=exploration.apart, cancel=cancel)
+
+
 def schedules(
-    subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5, beside: bool = False
+    subscribers: tuple[str, ...] = ("a", "b"), *, most: int = 5, beside: bool = False, cancel: bool = False
 ) -> st.SearchStrategy[Schedule]:
-    """Schedules of about `most` choices at the most, for these subscribers. `beside`: some with other work."""
+    """Schedules of about `most` choices at the most, for these subscribers. `beside`: some with other
+    work; `cancel`: some in which the work is cancelled."""
     names = st.sampled_from(subscribers)
     seconds = st.sampled_from(_SECONDS)
     waits = st.sampled_from(_SECONDS[1:])
@@ -80,17 +89,35 @@ def schedules(
     together = (
         st.tuples(leave, unaware) | st.tuples(leave, slow | hold) | overlap
     )  # what most races at a leave take
-    drawn = st.lists(alone | alone | together, max_size=most)
-    first = _other_work(waits) if beside else _NOTHING
-    return st.tuples(first, drawn).map(lambda parts: Schedule((*parts[0], *chain.from_iterable(parts[1]))))
+    others = st.lists(alone | alone | together, max_size=most)
+    first = _seldom(_other_work(waits)) if beside else _NOTHING
+    second = _seldom(_cancelled()) if cancel else _NOTHING
+    return st.tuples(first, second, others).map(
+        lambda parts: Schedule((*parts[0], *parts[1], *chain.from_iterable(parts[2])))
+    )
+
+
+def _seldom(choices: st.SearchStrategy[tuple[Choice, ...]]) -> st.SearchStrategy[tuple[Choice, ...]]:
+    """In a quarter of the schedules: each leaves less of what is looked for in the others."""
+    alternatives = choices.map(tuple)  # one, and not as many as there are in it
+    return _NOTHING | _NOTHING | _NOTHING | alternatives
 
 
 def _other_work(waits: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[Choice, ...]]:
-    """In a third of the schedules there is some; in a few of these who watches it leaves."""
+    """Other work; now and then who watches it leaves."""
     begins = st.builds(Beside, st.just(0.0) | st.sampled_from(_SECONDS))
     leaves = _leaves(st.just(OTHER), waits, st.none() | st.sampled_from(_SECONDS))
-    watched = begins.map(lambda choice: (choice,))
-    return _NOTHING | _NOTHING | (watched | watched | st.tuples(begins, leaves))
+    return st.tuples(begins) | st.tuples(begins) | st.tuples(begins, leaves)
+
+
+def _cancelled() -> st.SearchStrategy[tuple[Choice, ...]]:
+    """After some of its time, or just when an event has come."""
+    seconds, events = st.sampled_from(_SECONDS), st.integers(0, _MOST_EVENTS)
+    return st.tuples(
+        st.builds(Cancel, seconds=seconds)
+        | st.builds(Cancel, events=events)
+        | st.builds(Cancel, events=events, seconds=seconds)
+    )
 
 
 def _leaves(

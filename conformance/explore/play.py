@@ -144,6 +144,7 @@ def _patient(config: Config) -> Config:
         first_event=max(limits.first_event, _PATIENCE),
         close=max(limits.close, _PATIENCE),
         completion=max(limits.completion, 4 * _PATIENCE),
+        cancellation=max(limits.cancellation, _PATIENCE),
     )
     return msgspec.structs.replace(config, limits=patient)
 

@@ -99,13 +99,21 @@ class Beside(_Choice, frozen=True, tag="beside"):
     seconds: Seconds
 
 
+class Cancel(_Choice, frozen=True, tag="cancel"):
+    """The work is cancelled by request `seconds` after event number `events` has come to the first subscriber, counted
+    over its connections; 0: after the work has begun. Where that event never comes it is not cancelled."""
+
+    events: Count = 0
+    seconds: Seconds = 0.0
+
+
 OTHER = "other"
 """Who watches the other work."""
 
 MOST_CHOICES = 200
 """In a schedule that is read: what is drawn has a dozen at the most, and each costs time."""
 
-Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order | Beside
+Choice: TypeAlias = Late | Leave | Hold | Unaware | Break | Order | Beside | Cancel
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +142,11 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def beside(self) -> Beside | None:
         """The other work; None where there is none."""
         return next((choice for choice in self.choices if isinstance(choice, Beside)), None)
+
+    @property
+    def cancel(self) -> Cancel | None:
+        """When the work is cancelled; None where it is not."""
+        return next((choice for choice in self.choices if isinstance(choice, Cancel)), None)
 
     def alone(self, subscriber: str) -> "Schedule":
         """The same without other work: what befalls who watches that befalls this subscriber."""
@@ -253,6 +266,9 @@ def _phrase(choice: Choice) -> str:
         case Beside(seconds):
             when = "at the same time" if seconds == 0 else f"{seconds:g} s later"
             return f"other work begins {when}, and somebody watches it"
+        case Cancel(events, seconds):
+            when = f"{seconds:g} s after" if seconds else "as soon as"
+            return f"the work is cancelled {when} {f'event {events} has come' if events else 'it has begun'}"
         case Order(seed):
             return f"tasks that are ready at the same moment run in order {seed}"
 

@@ -15,7 +15,7 @@ from hypothesis import seed as seeded_by
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 
-from conformance.explore.draw import by_the_seed_alone, schedules
+from conformance.explore.draw import by_the_seed_alone, schedules_of
 from conformance.explore.play import Exploration, Played, play_schedule
 from conformance.explore.schedule import Schedule
 from conformance.explore.unlike import unlike
@@ -133,7 +133,7 @@ def search_batch(
         verbosity=Verbosity.quiet,
     )
     @seeded_by(batch.seed(exploration.seed))  # below: it takes away the database of settings that it finds
-    @given(schedules(exploration.coming, beside=exploration.apart))
+    @given(schedules_of(exploration))
     def attempt(schedule: Schedule) -> None:
         nonlocal tried, until_found, smallest, warned
         tried += 1

@@ -1,13 +1,15 @@
 """The scenario that is explored: subscribers come, leave and come back as a schedule has it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import trio
 
+from conformance.dialect import Parsed, Role
 from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
-from conformance.explore.schedule import OTHER, Beside, Leave, Schedule
+from conformance.explore.schedule import OTHER, Beside, Cancel, Leave, Schedule
 from conformance.scenarios import Scenario
+from conformance.wire import Event
 
 NAME = "explore"
 SUMMARY = "Subscribers come, leave and come back, faults happen on the link, tasks run in any order."
@@ -21,16 +23,60 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
 
     async def drive(stage: Stage) -> None:
         await stage.sample("before")
-        async with trio.open_nursery() as visiting:
-            if schedule.beside is not None:
-                visiting.start_soon(_other_work, replace(stage), schedule, schedule.beside)
-            await stage.start()
-            for name in subscribers:
-                visiting.start_soon(_visit, stage, schedule, name)
+        count = _Count()
+        async with trio.open_nursery() as cancelling:
+            async with trio.open_nursery() as visiting:
+                if schedule.beside is not None:
+                    visiting.start_soon(_other_work, replace(stage), schedule, schedule.beside)
+                await stage.start()
+                if schedule.cancel is not None:
+                    cancelling.start_soon(_cancel, stage, schedule.cancel, count)
+                for name in subscribers:
+                    visiting.start_soon(
+                        _visit, stage, schedule, name, count if name == subscribers[0] else None
+                    )
+            count.end()
         await stage.status()
         await _settled(stage)
+        if schedule.cancel is not None:
+            await stage.status()  # work that runs on in spite of it ends as something else
 
     return Scenario(NAME, SUMMARY, drive, schedule.plan)
+
+
+@dataclass
+class _Count:
+    """Counts the events of a subscriber over its connections, for who waits for one of them."""
+
+    seen: int = 0
+    over: bool = False
+    _changed: trio.Event = field(default_factory=trio.Event)
+
+    def heard(self, parsed: Parsed, _role: Role | None) -> None:
+        if isinstance(parsed.item, Event):
+            self.seen += 1
+            self._tell()
+
+    def end(self) -> None:
+        """No more will come."""
+        self.over = True
+        self._tell()
+
+    async def reached(self, events: int) -> bool:
+        """Wait for so many events; False where they do not come."""
+        while self.seen < events and not self.over:
+            await self._changed.wait()
+        return self.seen >= events
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+async def _cancel(stage: Stage, cancel: Cancel, count: _Count) -> None:
+    if await count.reached(cancel.events):
+        await trio.sleep(cancel.seconds)
+        await stage.cancel()
 
 
 async def _other_work(stage: Stage, schedule: Schedule, beside: Beside) -> None:
@@ -45,13 +91,14 @@ async def _other_work(stage: Stage, schedule: Schedule, beside: Beside) -> None:
     await stage.status()
 
 
-async def _visit(stage: Stage, schedule: Schedule, name: str) -> None:
+async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | None = None) -> None:
     await trio.sleep(schedule.late(name))
     leaves = list(schedule.leaves(name))
     last_event_id, completed = "", False
     for _ in range(_MOST):
         leave = leaves.pop(0) if leaves else None
-        async with stage.subscribe(name, last_event_id=last_event_id or None) as here:
+        heard = count.heard if count is not None else None
+        async with stage.subscribe(name, last_event_id=last_event_id or None, heard=heard) as here:
             stage.nursery.start_soon(_ask_when_told, stage, here)
             if leave is None:
                 await here.finished()

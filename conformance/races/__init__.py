@@ -5,6 +5,7 @@ They are what exploration is measured by, and the breakers of the rules that onl
 
 from conformance.races import (
     cancelled_cleanup,
+    cancelled_while_joining,
     check_then_wait,
     close_before_flush,
     current_job,
@@ -34,6 +35,7 @@ RACES: tuple[Race, ...] = (
     orphaned_producer.RACE,
     kept_generator.RACE,
     current_job.RACE,
+    cancelled_while_joining.RACE,
 )
 
 __all__ = ["RACES", "Race"]

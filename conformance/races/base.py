@@ -178,6 +178,10 @@ class Service:
 
     # What every such application has.
 
+    def state(self, job: Job) -> str:
+        """What the status endpoint says of a job."""
+        return "completed" if job.finished else "running"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -195,7 +199,7 @@ class Service:
             return
         job = self.jobs[path.split("/")[2]]
         if not path.endswith("/events"):
-            await response.answer({"state": "completed" if job.finished else "running"})
+            await response.answer({"state": self.state(job)})
             return
         await self._until_gone(self.serve(job, _last_event_id(scope), response), receive)
 

@@ -94,14 +94,15 @@ def acknowledged(history: History) -> Judgement:
     needs=("target.cancel",),
 )
 def twice(history: History) -> Judgement:
-    first, *later = cancels(history) or (None,)
-    if first is None:
+    asked = cancels(history)
+    if not asked:
         return inconclusive(_NOT_ASKED)
-    if not later:
-        return inconclusive("nobody cancelled once more")
+    late = [each for each in asked if each is not asked[0] or _had_ended(history, each)]
+    if not late:
+        return inconclusive("nobody cancelled once more, or work that had ended")
     findings: list[Finding] = []
     seen = 0
-    for again in later:
+    for again in late:
         if again.head is None:
             if again.how in {"timeout", "truncated", "reset"}:
                 findings.append(_bad(again, f"got no answer: {_detail(again)}"))
@@ -111,8 +112,15 @@ def twice(history: History) -> Judgement:
             findings.append(_bad(again, f"was answered {again.head.status} {again.head.reason}".rstrip()))
         findings += _changes(history, again)
     if not seen and not findings:
-        return inconclusive("the second request to cancel did not reach the server")
+        return inconclusive("the request to cancel what had ended did not reach the server")
     return settle(findings, seen, "requests to cancel what had ended")
+
+
+def _had_ended(history: History, answer: Exchange) -> bool:
+    """Whether the status said so before."""
+    asked = Places(history).at(answer.requested)
+    before = [look.value for look in states(history, answer) if look.answered < asked]
+    return any(is_over(history, value) and value is not ABSENT for value in before)
 
 
 def _changes(history: History, again: Exchange) -> Iterator[Finding]:
@@ -126,7 +134,7 @@ def _changes(history: History, again: Exchange) -> Iterator[Finding]:
     was, now = before[-1], after[0]
     if now.value is not ABSENT and now.value != was.value:
         yield Finding(
-            f"the work had ended as {was.value!r}; after it was cancelled once more the status endpoint says "
+            f"the work had ended as {was.value!r}; after it was cancelled then the status endpoint says "
             f"{now.value!r}",
             (evidence_from(was), evidence_from(now, expected=repr(was.value))),
         )

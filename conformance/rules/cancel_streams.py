@@ -17,7 +17,16 @@ from conformance.rules.cancel_looks import (
 )
 from conformance.rules.cancel_request import cancels, was_accepted
 from conformance.rules.cancel_staying import beside_all_who_leave, beside_one_who_leaves
-from conformance.rules.completion_fate import answer_of, end_of, evidence_for, evidence_of, fate, named
+from conformance.rules.cancel_unasked import stopped_unasked
+from conformance.rules.completion_fate import (
+    answer_of,
+    end_of,
+    evidence_for,
+    evidence_of,
+    fate,
+    named,
+    severed,
+)
 from conformance.rules.order_content import content, label, listed, told
 from conformance.rules.resume_return import namer
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
@@ -49,18 +58,21 @@ def stream_told(history: History) -> Judgement:
     answer = next(iter(cancels(history)), None)
     if answer is None or not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
-    watching = [
-        each
-        for each in readable(history)
-        if each.requested.names == answer.requested.names and each.requested.subscriber not in {_BACK, _OTHER}
-    ]
+    watching: dict[str, list[Exchange]] = {}
+    for each in readable(history):
+        if each.requested.names == answer.requested.names and each.requested.subscriber not in {
+            _BACK,
+            _OTHER,
+        }:
+            watching.setdefault(each.requested.subscriber, []).append(each)
     if not watching:
         return nothing_to_read(history)
     findings: list[Finding] = []
     doubts: list[str] = []
     observed = 0
-    for stream in watching:
-        outcome = _heard(history, stream, Places(history).of(answer))
+    since = Places(history).of(answer)
+    for connections in watching.values():
+        outcome = _heard(history, _decisive(history, connections, since), since)
         if isinstance(outcome, Finding):
             findings.append(outcome)
         elif outcome:
@@ -70,6 +82,16 @@ def stream_told(history: History) -> Judgement:
     if doubts and not findings:
         return inconclusive(doubts[0])
     return settle(findings, observed, "subscribers who were told")
+
+
+def _decisive(history: History, connections: Sequence[Exchange], since: Moment) -> Exchange:
+    """Of a subscriber's connections, the one on which it was told; else the last, if it waited on that one; else the
+    last that was there when the work was cancelled."""
+    told_on = [each for each in connections if each.having(*_ENDS)]
+    there = [each for each in connections if Places(history).at(each.requested) < since.late]
+    if told_on or connections[-1].how != "complete" or not there:
+        return (told_on or connections)[-1]
+    return there[-1]
 
 
 def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
@@ -84,6 +106,10 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
     if end < since.early.time:
         return f"{stream.name} had ended before the work was cancelled"
     if word is None:
+        if severed(history, stream):
+            return f"{stream.name} was cut off by the link"
+        if stream.how == "complete" and since.late < Places(history).at(stream.requested):
+            return f"{stream.name} came when the work had been cancelled"
         if stream.how == "complete" and _comes_back_for_it(history, stream):
             return f"{stream.name} was ended at {end:.3f} s, when the work had not stopped yet; who came back was told"
         if stream.how == "complete":
@@ -163,11 +189,11 @@ def stays_cancelled(history: History) -> Judgement:
     answer = next(iter(cancels(history)), None)
     if answer is None or not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
+    if ran_on := _another_end(history, states(history, answer)) or _more_of_it(history, answer):
+        return settle([ran_on], 0, "")
     back = next((each for each in history.streams if each.requested.subscriber == _BACK), None)
     if back is None:
         return inconclusive("nobody came back")
-    if ran_on := _another_end(history, states(history, back)) or _more_of_it(history, answer):
-        return settle([ran_on], 0, "")
     if back.head is None:
         return inconclusive(f"who came back got no response: {back.ended.detail if back.ended else ''}")
     looks = states(history, back)
@@ -274,6 +300,8 @@ def others_unaffected(history: History) -> Judgement:
         return _beside_the_cancelled(history)
     if history.scenario == "one-leaves":
         return beside_one_who_leaves(history)
+    if history.scenario == "explore":
+        return stopped_unasked(history)
     return beside_all_who_leave(history)
 
 

@@ -9,7 +9,7 @@ from conformance.rules.completion_late import late_subscriber
 from conformance.rules.completion_status import says_finished, status_agrees
 from conformance.rules.rule import Judgement, inconclusive, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN
-from conformance.rules.streams import from_the_beginning, is_shared, nothing_to_read, readable
+from conformance.rules.streams import from_the_beginning, is_shared, lasting, nothing_to_read, was_cancelled
 from reports.results import Finding
 
 
@@ -27,7 +27,7 @@ from reports.results import Finding
     needs=("dialect.completion",),
 )
 def delivered(history: History) -> Judgement:
-    if not readable(history):
+    if not lasting(history):
         return nothing_to_read(history)
     findings: list[Finding] = []
     doubts: list[str] = []
@@ -35,6 +35,8 @@ def delivered(history: History) -> Judgement:
     for name, connections in history.subscribers.items():
         if name == LATE:
             continue  # `completion.late-subscriber` looks after those
+        if was_cancelled(history, connections[0]):
+            continue  # and `cancel.stream-told` after those
         if any(each.is_event_stream and each.completed is not None for each in connections):
             heard += 1
             continue

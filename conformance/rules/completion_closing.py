@@ -15,7 +15,7 @@ from conformance.rules.completion_fate import (
 )
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN, RESUMES
-from conformance.rules.streams import nothing_to_read, readable
+from conformance.rules.streams import lasting, nothing_to_read, readable
 from reports.results import Finding
 
 _HASTY = "hasty"
@@ -78,7 +78,7 @@ def server_closes(history: History) -> Judgement:
     scenarios=(*PLAIN, "failing-job", *LINKS, *RESUMES, *LEFT),
 )
 def clean_close(history: History) -> Judgement:
-    streams = readable(history)
+    streams = lasting(history)
     if not streams:
         return nothing_to_read(history)
     findings: list[Finding] = []

@@ -17,7 +17,7 @@ from conformance.rules.completion_fate import (
 from conformance.rules.order_content import content, lane
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN, RESUMES
-from conformance.rules.streams import nothing_to_read, readable, resumes
+from conformance.rules.streams import nothing_to_read, readable, resumes, was_cancelled
 from reports.results import Finding
 
 _ENDLESS = (
@@ -162,6 +162,8 @@ def end_marker(history: History) -> Judgement:
             if marker is not None:
                 seen += 1
                 findings += _misplaced(history, stream, marker)
+                continue
+            if was_cancelled(history, stream):
                 continue
             outcome = _unmarked(history, stream, connections[index + 1 :])
             if isinstance(outcome, Finding):

@@ -13,7 +13,7 @@ from conformance.rules.completion_fate import (
     severed,
 )
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
-from conformance.rules.streams import nothing_to_read, readable
+from conformance.rules.streams import lasting, nothing_to_read, was_cancelled
 from reports.results import Evidence, Finding
 
 
@@ -29,9 +29,13 @@ from reports.results import Evidence, Finding
     needs=("target.status.pointer", "target.status.finished", "dialect.completion"),
 )
 def status_agrees(history: History) -> Judgement:
-    if not readable(history):
+    if not lasting(history):
         return nothing_to_read(history)
-    answers = [each for each in history.exchanges if each.requested.purpose == "status"]
+    answers = [
+        each
+        for each in history.exchanges
+        if each.requested.purpose == "status" and not was_cancelled(history, each)
+    ]
     if not answers:
         return inconclusive("the status was not asked")
     findings: list[Finding] = []

@@ -20,7 +20,7 @@ from conformance.rules.http_seen import (
 )
 from conformance.rules.rule import Judgement, broken, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
-from conformance.rules.streams import is_shared
+from conformance.rules.streams import is_shared, was_cancelled
 from reports.results import Finding, Level
 
 
@@ -52,7 +52,7 @@ def status(history: History) -> Judgement:
 
 def _is_good(history: History, stream: Exchange) -> bool:
     if status_of(stream) == 204:
-        return is_reconnection(history, stream) or was_over(history, stream)
+        return was_cancelled(history, stream) or is_reconnection(history, stream) or was_over(history, stream)
     return status_of(stream) == 200
 
 
@@ -60,6 +60,8 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
     """Whether a refusal may be right here: the stream is over and need not be kept, or it has another reader."""
     if not 400 <= status_of(stream) < 500:
         return False
+    if was_cancelled(history, stream):
+        return True
     kept = history.terms.expect.replay == "all"
     if status_of(stream) in {404, 410} and was_over(history, stream) and not kept:
         return True

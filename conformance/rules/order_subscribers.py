@@ -8,7 +8,7 @@ from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import Identity, excerpt, identified, label, listed, told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.stalls import room
-from conformance.rules.streams import nothing_to_read, pairs, readable, resumes
+from conformance.rules.streams import lasting, nothing_to_read, pairs, resumes
 from reports.results import Finding
 
 _SAME_MOMENT = 0.25  # seconds: what arrived so shortly before the other one's end may have missed it by right
@@ -27,7 +27,7 @@ _SAME_MOMENT = 0.25  # seconds: what arrived so shortly before the other one's e
     needs=("expect.shared",),
 )
 def subscribers_agree(history: History) -> Judgement:
-    streams = readable(history)
+    streams = lasting(history)
     if not streams:
         return nothing_to_read(history)
     found = list(pairs(streams))

@@ -1,11 +1,13 @@
 """Resuming: a subscriber comes back with the last event ID and goes on where it was."""
 
+from functools import partial
+
 from conformance.history import EventArrival, Exchange, History
 from conformance.pointer import ABSENT, resolve
 from conformance.rules.completion_fate import evidence_for, evidence_of, fate, named
 from conformance.rules.order_content import label
 from conformance.rules.resume_outcomes import after_restart, completion_survives, unknown_id
-from conformance.rules.resume_return import Return, again_finding, came_back, lost, sent_again
+from conformance.rules.resume_return import Return, again_finding, came_back, lost, of_each, sent_again
 from conformance.rules.rule import Judgement, broken, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import RESUMES
 from conformance.rules.streams import readable
@@ -29,7 +31,11 @@ _LIKELY = ("/id", "/seq", "/sequence", "/event_id", "/eventId", "/sequence_numbe
     needs=("expect.resumable",),
 )
 def no_gap(history: History) -> Judgement:
-    returns = came_back(history)
+    return of_each(history, partial(_without_gap, history))
+
+
+def _without_gap(history: History, subscriber: str) -> Judgement:
+    returns = came_back(history, subscriber)
     if isinstance(returns, Judgement):
         return returns
     if not returns[0].asked and (reason := _without_id(history, returns[0])):
@@ -114,7 +120,11 @@ def _doubt(history: History, back: Return) -> str:
     needs=("expect.resumable",),
 )
 def no_duplicate(history: History) -> Judgement:
-    returns = came_back(history)
+    return of_each(history, partial(_without_duplicate, history))
+
+
+def _without_duplicate(history: History, subscriber: str) -> Judgement:
+    returns = came_back(history, subscriber)
     if isinstance(returns, Judgement):
         return returns
     asked = [back for back in returns if back.asked]

@@ -1,5 +1,7 @@
 """Resuming: what becomes of a subscriber that comes back after the completion, with a strange id, after a restart."""
 
+from functools import partial
+
 import msgspec
 
 from conformance.history import Exchange, History
@@ -8,7 +10,7 @@ from conformance.rules.cancel_looks import is_cancelled, is_over, states, unseen
 from conformance.rules.completion_fate import Fate, answer_of, evidence_of, fate
 from conformance.rules.completion_status import says_finished
 from conformance.rules.order_content import told
-from conformance.rules.resume_return import Return, again_finding, came_back, lost, sent_again
+from conformance.rules.resume_return import Return, again_finding, came_back, lost, of_each, sent_again
 from conformance.rules.rule import Judgement, broken, conforms, inconclusive, not_applicable, rule
 from conformance.rules.scopes import RESUMES
 from reports.results import Finding
@@ -75,7 +77,11 @@ def _unhelped(stream: Exchange, said: str) -> Finding:
     needs=("expect.resumable", "dialect.completion"),
 )
 def completion_survives(history: History) -> Judgement:
-    returns = came_back(history)
+    return of_each(history, partial(_survives, history))
+
+
+def _survives(history: History, subscriber: str) -> Judgement:
+    returns = came_back(history, subscriber)
     if isinstance(returns, Judgement):
         return returns
     if doubt := _not_completed(history, returns[0]):

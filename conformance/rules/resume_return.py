@@ -10,7 +10,14 @@ from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import evidence_for, fate, named, severed
 from conformance.rules.order_content import Number, content, label, lane, listed, number, told
 from conformance.rules.rule import Judgement, inconclusive
-from conformance.rules.streams import from_the_beginning, is_shared, nothing_to_read, readable, same_stream
+from conformance.rules.streams import (
+    from_the_beginning,
+    is_shared,
+    nothing_to_read,
+    readable,
+    same_stream,
+    was_cancelled,
+)
 from reports.results import Finding
 
 Key: TypeAlias = tuple[object, ...]
@@ -51,6 +58,17 @@ class Return:
         return had[: before[-1] + 1] if before else ()
 
 
+def of_each(history: History, judged: Callable[[str], Judgement]) -> Judgement:
+    """What is said of the subscriber that comes back. Where any may: what is broken for one, else what conforms."""
+    if history.scenario != "explore":
+        return judged(_SUBSCRIBER)
+    each = [judged(subscriber) for subscriber in history.subscribers or (_SUBSCRIBER,)]
+    for verdict in ("broken", "conforms"):
+        if found := next((judgement for judgement in each if judgement.verdict == verdict), None):
+            return found
+    return each[0]
+
+
 def came_back(history: History, subscriber: str = _SUBSCRIBER) -> tuple[Return, ...] | Judgement:
     """How the subscriber came back, or why there is nothing to judge by."""
     connections = history.subscribers.get(subscriber, ())
@@ -61,6 +79,8 @@ def came_back(history: History, subscriber: str = _SUBSCRIBER) -> tuple[Return, 
             else inconclusive("the subscriber got no stream")
         )
     first = connections[0]
+    if was_cancelled(history, first):
+        return inconclusive("the work was cancelled: see cancel.stays-cancelled")
     if first.completed is not None:
         return inconclusive(
             "the stream was over before the connection was: there was nothing to come back for"
@@ -171,7 +191,9 @@ def _unlike_a_witness(history: History, back: Return) -> str | None:
 def _witnesses(history: History, back: Return) -> Iterator[Exchange]:
     """What other subscribers got of the same stream."""
     for stream in readable(history):
-        if stream.requested.subscriber != _SUBSCRIBER and same_stream(stream) == same_stream(back.now):
+        if stream.requested.subscriber != back.now.requested.subscriber and same_stream(
+            stream
+        ) == same_stream(back.now):
             yield stream
 
 

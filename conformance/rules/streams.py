@@ -14,8 +14,28 @@ def readable(history: History) -> tuple[Exchange, ...]:
     return tuple(stream for stream in history.streams if stream.is_event_stream)
 
 
+def was_cancelled(history: History, stream: Exchange) -> bool:
+    """Whether somebody asked to cancel the work of this stream, and was not turned away."""
+    return any(
+        each.requested.names == stream.requested.names and not _is_refused(each)
+        for each in history.exchanges
+        if each.requested.purpose == "cancel"
+    )
+
+
+def _is_refused(answer: Exchange) -> bool:
+    return answer.head is not None and 400 <= answer.head.status < 500
+
+
+def lasting(history: History) -> tuple[Exchange, ...]:
+    """Those of the readable whose work nobody cancelled, so that it is due to its end."""
+    return tuple(stream for stream in readable(history) if not was_cancelled(history, stream))
+
+
 def nothing_to_read(history: History) -> Judgement:
-    """The judgement where nothing is `readable`, with the reason."""
+    """The judgement where nothing is `readable`, or `lasting`, with the reason."""
+    if readable(history):
+        return inconclusive("the work was cancelled: see cancel.stream-told")
     heads = [stream.head for stream in history.streams if stream.head is not None]
     if any(head.status == 200 for head in heads):
         return not_applicable("the response is no event stream")

@@ -17,6 +17,8 @@ from conformance.asgi.types import Receive, Scope, Send
 from conformance.explore import (
     EXPLORED,
     Beside,
+    Cancel,
+    Choice,
     Exploration,
     Hold,
     Late,
@@ -178,6 +180,49 @@ def test_other_work_is_begun_where_it_can_be_told_from_the_first() -> None:
     assert not apart(start=msgspec.structs.replace(REFERENCE.config.target.start, capture={}))  # type: ignore[type-var]
 
 
+def test_work_is_cancelled_when_an_event_has_come() -> None:
+    played = play_schedule(REFERENCE, Schedule((Cancel(events=3, seconds=0.05),)))
+    (cancel,) = [each for each in played.history.exchanges if each.requested.purpose == "cancel"]
+    third = played.history.subscribers["a"][0].events[2]
+    assert cancel.requested.time == pytest.approx(third.time + 0.05)
+    told = {case.rule: case.verdict for case in played.cases}
+    assert told["cancel.stream-told"] == "pass"
+    assert told["completion.delivered"] == "inconclusive"
+
+
+def test_what_never_comes_is_not_waited_for() -> None:
+    played = play_schedule(REFERENCE, Schedule((Cancel(events=99),)))
+    assert not [each for each in played.history.exchanges if each.requested.purpose == "cancel"]
+    assert played.broken == ()
+
+
+@pytest.mark.parametrize("events", range(10))
+def test_the_reference_is_cancelled_at_every_event(events: int) -> None:
+    exploration = Exploration(REFERENCE.subject, REFERENCE.config, strict=True)
+    for seconds in (0.0, 0.001, 0.25):
+        for more in ((), (Beside(0.0),), (Hold("*.send.*.before", 0.05),), (Late("b", 1.0),)):
+            played = play_schedule(exploration, Schedule((Cancel(events, seconds), *more)))
+            assert played.broken == (), (seconds, more)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "choices"),
+    [
+        ("wordless-end", "cancel.stream-told", (Cancel(events=2),)),
+        ("hanging-after-cancel", "cancel.stream-told", (Cancel(events=2),)),
+        ("only-saying-so", "cancel.stays-cancelled", (Cancel(events=2),)),
+        ("one-for-all", "cancel.others-unaffected", (Cancel(events=2), Beside(0.0))),
+        ("overwriting", "cancel.twice", (Cancel(events=9, seconds=0.25),)),
+    ],
+)
+def test_what_a_cancel_breaks(name: str, rule: str, choices: tuple[Choice, ...]) -> None:
+    (specimen,) = [each for each in SPECIMENS if each.name == name]
+    subject = reference_subject(specimen.options, specimen.wrap)
+    exploration = Exploration(subject, specimen.configure(reference_config()), strict=True)
+    assert rule in breaks(exploration, *choices)
+    assert rule not in breaks(exploration)
+
+
 def test_a_choice_changes_what_happens() -> None:
     plain = play_schedule(REFERENCE, Schedule())
     assert plain.broken == ()
@@ -199,7 +244,7 @@ def test_the_reference_breaks_nothing() -> None:
 
 
 def test_the_rules_that_are_explored_exist() -> None:
-    assert len(EXPLORED) == 24
+    assert len(EXPLORED) == 28
 
 
 def test_rules_are_left_out_by_their_names() -> None:
@@ -209,7 +254,7 @@ def test_rules_are_left_out_by_their_names() -> None:
     assert len(explored_without("order.no-gap")) == len(EXPLORED) - 1
     for names, says in (
         (["order.no-gpa"], "'order.no-gpa' is no rule that is explored; did you mean 'order.no-gap'?"),
-        (["zzz"], "'zzz' is no rule that is explored; those that are explored: completion.clean-close, "),
+        (["zzz"], "'zzz' is no rule that is explored; those that are explored: cancel.others-unaffected, "),
         (["http.auth"], "'http.auth' is not explored: it is a rule of `sse-conformance run`"),
         ([rule.name for rule in EXPLORED], "no rule is left to explore"),
     ):

@@ -12,6 +12,7 @@ from conformance.asgi import Boundary
 from conformance.explore import (
     Beside,
     Break,
+    Cancel,
     Hold,
     Late,
     Leave,
@@ -60,6 +61,10 @@ def test_a_schedule_in_words() -> None:
     assert "completion" in fault
     assert beside == "other work begins at the same time, and somebody watches it"
     assert words(Schedule((Beside(0.5),))) == ["other work begins 0.5 s later, and somebody watches it"]
+    assert words(Schedule((Cancel(), Cancel(3, 0.5)))) == [
+        "the work is cancelled as soon as it has begun",
+        "the work is cancelled 0.5 s after event 3 has come",
+    ]
     assert leaves == (
         "who watches the other work leaves when the response begins by FIN and does not come back"
     )
@@ -85,7 +90,7 @@ def test_a_replay_file_holds_all_of_it(tmp_path: Path) -> None:
     assert load_replay(path) == replay
 
 
-@given(schedules(beside=True))
+@given(schedules(beside=True, cancel=True))
 def test_every_schedule_goes_through_a_file_and_into_words(schedule: Schedule) -> None:
     assert msgspec.json.decode(msgspec.json.encode(schedule), type=Schedule) == schedule
     assert len(words(schedule)) == max(1, len(schedule.choices))

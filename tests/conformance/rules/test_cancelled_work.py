@@ -1,0 +1,140 @@
+"""What rules of work that is due to its end say of work that somebody cancelled, and of what was not asked to stop."""
+
+import msgspec
+import pytest
+from made_up import made_up, stream
+from made_up_looks import JOB, cancelled, event, held_to, left, look
+
+from conformance.config import Expect
+from conformance.history import History, Record
+from conformance.rules.cancel_request import twice
+from conformance.rules.cancel_streams import others_unaffected, stream_told
+from conformance.rules.completion import delivered
+from conformance.rules.completion_closing import clean_close
+from conformance.rules.completion_events import end_marker
+from conformance.rules.completion_status import status_agrees
+from conformance.rules.http_head import status
+from conformance.rules.order_subscribers import subscribers_agree
+from conformance.rules.resume_outcomes import completion_survives
+from conformance.rules.rule import Rule
+
+EXPECT = Expect(terminates=True, shared=True, resumable=True, replay="all")
+
+
+def explored(*records: list[Record]) -> History:
+    return made_up(
+        *records,
+        terms=held_to(EXPECT, also=("target.status.pointer", "target.status.finished")),
+        scenario="explore",
+    )
+
+
+def part(name: str, *ids: int, ended: float = 2.0, **more: object) -> list[Record]:
+    """A subscriber who is sent these events of progress, and no end."""
+    body = [(id / 10, event("progress", id)) for id in ids]
+    return stream(body, name=name, subscriber=name, names=JOB, ended=ended, **more)  # type: ignore[arg-type]
+
+
+REFUSED = cancelled(0.25, status=409)
+
+DUE = [
+    (delivered, (part("a", 1, 2, how="timeout", ended=20.0),)),
+    (clean_close, (part("a", 1, 2, how="reset"),)),
+    (
+        end_marker,
+        (
+            stream(
+                [(0.1, event("complete", 1))], name="a", names=JOB, how="timeout", ended=9.0, subscriber="a"
+            ),
+        ),
+    ),
+    (status_agrees, (part("a", 1, how="timeout", ended=20.0), look(30.0, state="completed"))),
+    (status, (part("a", 1), stream(name="b", subscriber="b", at=1.0, status=404, names=JOB))),
+    (subscribers_agree, (part("a", 1, 2, 3, 4, 5), part("b", 1, 3))),
+    (
+        completion_survives,
+        (
+            left("a", 0.0, 0.2, 1),
+            stream(
+                name="a-2", subscriber="a", at=1.0, how="timeout", ended=20.0, sent=[("Last-Event-ID", "1")]
+            ),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "records"), DUE, ids=lambda each: getattr(each, "name", ""))
+def test_cancelled_work_is_not_due_to_its_end(rule: Rule, records: tuple[list[Record], ...]) -> None:
+    named = tuple(_named(each) for each in records)
+    assert rule.judge(explored(*named)).verdict == "broken"
+    assert rule.judge(explored(*named, REFUSED)).verdict == "broken", "the request was turned away"
+    assert rule.judge(explored(*named, cancelled(0.25))).verdict != "broken"
+
+
+def _named(records: list[Record]) -> list[Record]:
+    return [
+        msgspec.structs.replace(record, names=JOB) if hasattr(record, "names") else record
+        for record in records
+    ]
+
+
+def test_who_waits_for_work_that_was_cancelled_must_be_told() -> None:
+    waiting = part("a", 1, how="timeout", ended=20.0)
+    told = stream([(0.4, event("error", 2))], name="a-2", subscriber="a", names=JOB, at=0.3, ended=0.5)
+    late = part("b", how="timeout", ended=20.0, at=0.5)
+    assert stream_told.judge(explored(waiting, cancelled(0.25))).verdict == "broken"
+    assert stream_told.judge(explored(part("a", 1, ended=0.28), cancelled(0.25), told)).verdict == "conforms"
+    assert "b was told nothing" in stream_told.judge(explored(cancelled(0.25), late)).reason
+
+
+def test_who_comes_back_without_a_word_was_not_told() -> None:
+    wordless = (part("a", 1, ended=0.3), cancelled(0.25))
+    back = stream(name="a-2", subscriber="a", names=JOB, at=1.3, ended=1.4)
+    for records in (wordless, (*wordless, back)):
+        judgement = stream_told.judge(explored(*records))
+        assert judgement.verdict == "broken"
+        assert "a was ended at 0.300 s without a word" in judgement.reason
+    assert stream_told.judge(explored(cancelled(0.25), back)).verdict == "inconclusive", "it came late"
+
+
+def test_to_cancel_what_had_ended_changes_nothing() -> None:
+    ended, running = look(0.1, state="completed"), look(0.1, state="running")
+    turned, kept = look(3.0, state="cancelled"), look(3.0, state="completed")
+    assert twice.judge(explored(part("a", 1), ended, cancelled(0.25), turned)).verdict == "broken"
+    assert twice.judge(explored(part("a", 1), ended, cancelled(0.25, status=500))).verdict == "broken"
+    assert twice.judge(explored(part("a", 1), ended, cancelled(0.25), kept)).verdict == "conforms"
+    assert twice.judge(explored(part("a", 1), running, cancelled(0.25), turned)).verdict == "inconclusive"
+
+
+def test_other_work_is_not_cancelled_with_it() -> None:
+    def other(kind: str) -> list[Record]:
+        body = [(0.1, event("progress", 1, "j2")), (0.5, event(kind, 2, "j2"))]
+        return stream(body, name="other", subscriber="other", names={"job": "j2"}, ended=0.6)
+
+    assert others_unaffected.judge(explored(part("a", 1), cancelled(0.25), other("complete"))).verdict == (
+        "conforms"
+    )
+    judgement = others_unaffected.judge(explored(part("a", 1), cancelled(0.25), other("error")))
+    assert judgement.reason == ("other work was cancelled at 0.250 s, and other was told event 2 (error)")
+    before = others_unaffected.judge(explored(part("a", 1), other("error"), cancelled(0.55)))
+    assert before.verdict == "inconclusive"
+
+
+def test_work_is_not_stopped_for_one_who_leaves() -> None:
+    leaves = _named(left("b", 0.0, 0.3, 1))
+
+    def stays(kind: str, at: float = 0.5) -> list[Record]:
+        body = [(0.1, event("progress", 1)), (at, event(kind, 2))]
+        return stream(body, name="a", subscriber="a", names=JOB, ended=at + 0.1)
+
+    stopped = look(1.0, state="cancelled")
+    judgement = others_unaffected.judge(explored(leaves, stays("error"), stopped))
+    assert judgement.verdict == "broken"
+    assert "a, who stayed, was told event 2 (error), though nobody had cancelled the work" in judgement.reason
+    for records, verdict in (
+        ((leaves, stays("error"), look(1.0, state="failed")), "inconclusive"),  # for a reason of its own
+        ((leaves, stays("error", 0.2), stopped), "inconclusive"),  # before
+        ((leaves, stays("complete"), look(1.0, state="completed")), "conforms"),
+        ((stays("error"), stopped), "not-applicable"),  # nobody left
+    ):
+        assert others_unaffected.judge(explored(*records)).verdict == verdict
