@@ -108,6 +108,7 @@ class Stage:
     secrets: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
+    _openings: dict[tuple[tuple[tuple[str, str], ...], str], str] = field(default_factory=dict)
     _hung: list[str] = field(default_factory=list)  # why the probe is not asked again
 
     def mark(self, what: str, detail: str = "") -> None:
@@ -191,7 +192,16 @@ class Stage:
             names=names,
         )
         exchange = self._name(subscriber)
-        self._requested(exchange, "stream", request, subscriber, names)
+        opened = self._opened(exchange, subscriber, _told(names), comes_back=last_event_id is not None)
+        self._requested(
+            exchange,
+            "stream",
+            request,
+            names,
+            subscriber=subscriber,
+            last_event_id=last_event_id,
+            opened=opened,
+        )
         reader = Reader(bind_dialect(self.dialect, names))
         subscription = Subscription(
             exchange,
@@ -238,7 +248,7 @@ class Stage:
             names=names,
         )
         exchange = self._name(purpose)
-        self._requested(exchange, purpose, request, "", names)
+        self._requested(exchange, purpose, request, names)
         status, parts = None, list[bytes]()
         how: How = "complete"
         detail = ""
@@ -408,8 +418,11 @@ class Stage:
         exchange: str,
         purpose: Purpose,
         request: httpx.Request,
-        subscriber: str,
         names: Mapping[str, str],
+        *,
+        subscriber: str = "",
+        last_event_id: str | None = None,
+        opened: str = "",
     ) -> None:
         self.recorder.record(
             Requested(
@@ -423,9 +436,20 @@ class Stage:
                 ),
                 body=request.content[:_BODY_LIMIT].decode("utf-8", "replace"),
                 subscriber=subscriber,
-                names={name: value for name, value in names.items() if name != PAYLOAD},
+                names=_told(names),
+                last_event_id=last_event_id,
+                opened=opened,
             )
         )
+
+    def _opened(self, exchange: str, subscriber: str, names: Mapping[str, str], *, comes_back: bool) -> str:
+        """The exchange that opened the stream to which a subscriber comes back: its own last one of this work, or
+        else anybody's; "" where it opens one itself, or nobody has yet."""
+        work = tuple(sorted(names.items()))
+        if comes_back:
+            return self._openings.get((work, subscriber)) or self._openings.get((work, ""), "")
+        self._openings[work, subscriber] = self._openings[work, ""] = exchange
+        return ""
 
     def _excerpt(self, body: bytes) -> str:
         text = self.recorder.excerpt(body.decode("utf-8", "replace"))
@@ -453,6 +477,11 @@ def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:
     return tuple(
         replace(each, detail=f"{probe.path}: {each.detail}") if each.detail else each for each in found
     )
+
+
+def _told(names: Mapping[str, str]) -> dict[str, str]:
+    """The names that are written down: those that say which work it is."""
+    return {name: value for name, value in names.items() if name != PAYLOAD}
 
 
 def _merged(*tables: Mapping[str, str | None]) -> dict[str, str | None]:

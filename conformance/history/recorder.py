@@ -120,6 +120,7 @@ def _redacted(record: Record, without: Redaction) -> Record:
                 headers=without.headers(record.headers),
                 body=without.text(record.body),
                 names={name: without.stars(value) for name, value in record.names.items()},
+                last_event_id=record.last_event_id and without.stars(record.last_event_id),
             )
         case Head():
             return msgspec.structs.replace(

@@ -91,7 +91,12 @@ class Began(_Record, frozen=True, tag="began"):
 
 
 class Requested(_Record, frozen=True, tag="requested"):
-    """A request is about to be sent. `subscriber` names whose stream this is, over its reconnections."""
+    """A request is about to be sent. `subscriber` names whose stream this is, over its reconnections.
+
+    `last_event_id` is the one that the subscriber comes back with, wherever in the request it stands; None: it comes
+    with none, or the history is older than this field and the header tells. `opened` is the exchange that opened the
+    stream to which it comes back; "": what this request asks for is what it names.
+    """
 
     exchange: str
     purpose: Purpose
@@ -101,6 +106,8 @@ class Requested(_Record, frozen=True, tag="requested"):
     body: str = ""
     subscriber: str = ""
     names: dict[str, str] = {}
+    last_event_id: str | None = None
+    opened: str = ""
 
 
 class Connected(_Record, frozen=True, tag="connected"):

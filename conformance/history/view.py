@@ -81,9 +81,11 @@ class EventArrival(Arrival):
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what came of it."""
+    """One request and what came of it. `opening` is the request that opened the stream that is asked for: this one,
+    unless a subscriber comes back by another."""
 
     requested: Requested
+    opening: Requested
     connected: Connected | None
     head: Head | None
     chunks: tuple[Chunk, ...]
@@ -119,6 +121,14 @@ class Exchange:
         """The request's header of this name, or None."""
         wanted = name.lower()
         return next((value for key, value in self.requested.headers if key.lower() == wanted), None)
+
+    @property
+    def came_with(self) -> str | None:
+        """The last event ID that the subscriber came back with; None: it came with none."""
+        if self.requested.last_event_id is not None:
+            return self.requested.last_event_id
+        value = self.request_header("last-event-id")  # sent as UTF-8, recorded byte by byte
+        return None if value is None else value.encode("latin-1", "replace").decode("utf-8", "replace")
 
     @cached_property
     def pieces(self) -> tuple[tuple[float, bytes], ...]:
@@ -284,10 +294,11 @@ class History:
         for record in self.records:
             if name := self._exchange_of(record):
                 grouped.setdefault(name, []).append(record)
+        asked = {each.exchange: each for each in reversed(self.records) if isinstance(each, Requested)}
         return tuple(
-            _exchange(records, self.terms)
-            for records in grouped.values()
-            if any(isinstance(record, Requested) for record in records)
+            _exchange(records, asked[name], asked.get(asked[name].opened, asked[name]), self.terms)
+            for name, records in grouped.items()
+            if name in asked
         )
 
     def _exchange_of(self, record: Record) -> str:
@@ -423,13 +434,13 @@ def _check_version(path: Path, line: bytes) -> None:
         )
 
 
-def _exchange(records: Sequence[Record], terms: Terms) -> Exchange:
+def _exchange(records: Sequence[Record], requested: Requested, opening: Requested, terms: Terms) -> Exchange:
     def first(kind: type[Any]) -> Any:
         return next((record for record in records if isinstance(record, kind)), None)
 
-    requested = first(Requested)
     return Exchange(
         requested=requested,
+        opening=opening,
         connected=first(Connected),
         head=first(Head),
         chunks=tuple(record for record in records if isinstance(record, Chunk)),

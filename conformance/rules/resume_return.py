@@ -34,9 +34,8 @@ class Return:
 
     @property
     def asked(self) -> str:
-        """The last event ID that it came back with; "" for none. Sent as UTF-8, recorded byte by byte."""
-        value = self.now.request_header("last-event-id") or ""
-        return value.encode("latin-1", "replace").decode("utf-8", "replace")
+        """The last event ID that it came back with; "" for none."""
+        return self.now.came_with or ""
 
     @property
     def had(self) -> tuple[EventArrival, ...]:

@@ -51,9 +51,9 @@ def is_shared(history: History) -> bool:
 
 
 def same_stream(stream: Exchange) -> Key:
-    """What two requests have in common if they ask for the same stream."""
-    requested = stream.requested
-    return requested.method, requested.url, requested.body, tuple(sorted(requested.names.items()))
+    """What two requests have in common if they ask for the same stream, whether they open it or come back to it."""
+    opening = stream.opening
+    return opening.method, opening.url, opening.body, tuple(sorted(opening.names.items()))
 
 
 def groups(streams: Iterable[Exchange]) -> tuple[tuple[Exchange, ...], ...]:
@@ -75,7 +75,7 @@ def pairs(streams: Sequence[Exchange]) -> Iterable[tuple[Exchange, Exchange]]:
 
 def resumes(stream: Exchange) -> bool:
     """Whether the subscriber says that it has been there before."""
-    return stream.request_header("last-event-id") is not None
+    return stream.came_with is not None
 
 
 def from_the_beginning(history: History, stream: Exchange) -> bool:

@@ -75,6 +75,8 @@ RECORD: st.SearchStrategy[Record] = st.one_of(
         body=TEXT,
         subscriber=NAMES,
         names=st.dictionaries(TEXT, TEXT, max_size=2),
+        last_event_id=st.none() | TEXT,
+        opened=st.just("") | NAMES,
     ),
     st.builds(Connected, time=TIMES, exchange=NAMES, local=TEXT),
     st.builds(Head, time=TIMES, exchange=NAMES, status=st.integers(100, 999), headers=HEADERS, reason=TEXT),

@@ -201,6 +201,7 @@ def everywhere() -> list[Record]:
             headers=(("X-Api-Key", f"Key {SECRET}"), ("Cookie", "c=1"), ("authorization", "Basic eDp5")),
             body=json.dumps({"token": SECRET}),
             names={"token": SECRET},
+            last_event_id=f"{SECRET}/1",
         ),
         Head(
             exchange="a",
@@ -236,9 +237,16 @@ async def test_no_record_of_any_kind_holds_a_secret_or_half_of_one(tmp_path: Pat
 
 async def test_what_is_compared_with_a_body_is_hidden_as_in_the_body() -> None:
     dialect = Dialect(completion=(Matcher(data=f"done {SECRET}"),))
-    body = f"data: done {SECRET}\n\n".encode()
+    body = f"id: {SECRET}/2\ndata: done {SECRET}\n\n".encode()
     records: list[Record] = [
-        Requested(exchange="a", purpose="stream", method="GET", url="/", names={"job": SECRET}),
+        Requested(
+            exchange="a",
+            purpose="stream",
+            method="GET",
+            url="/",
+            names={"job": SECRET},
+            last_event_id=f"{SECRET}/2",
+        ),
         Head(exchange="a", status=200, headers=(("content-type", "text/event-stream"),)),
         Chunk.of(1, "a", body),
         Ended(time=2, exchange="a", how="complete"),
@@ -247,6 +255,7 @@ async def test_what_is_compared_with_a_body_is_hidden_as_in_the_body() -> None:
     stream = history(recorder.records).streams[0]
     assert stream.completed is not None
     assert stream.events[0].event.data == f"done {stream.requested.names['job']}"
+    assert stream.events[0].event.id == stream.came_with
     assert stream.events[0].event.end == len(body)
 
 

@@ -288,3 +288,29 @@ def test_what_a_client_takes_for_an_event_stream(status: int, media_type: str, i
     assert read.is_event_stream is is_stream
     assert read.header("X") == "1, 2"
     assert read.header("y") is None
+
+
+def test_who_comes_back_by_another_request_asks_for_the_stream_that_was_opened() -> None:
+    opens = Requested(exchange="a", purpose="stream", method="POST", url="/x", body="{}")
+    resumes = Requested(
+        time=1,
+        exchange="a-2",
+        purpose="stream",
+        method="GET",
+        url="/x?after=1",
+        last_event_id="1",
+        opened="a",
+    )
+    lost = Requested(time=2, exchange="b", purpose="stream", method="GET", url="/x", opened="nobody")
+    first, second, third = history([Began(), opens, resumes, lost]).streams
+    assert (first.opening, second.opening, third.opening) == (opens, opens, lost)
+    assert (first.came_with, second.came_with, third.came_with) == (None, "1", None)
+
+
+def test_of_an_older_history_the_header_tells_the_last_event_id() -> None:
+    headers = (("last-event-id", "\u00c3\u00a9"),)  # the two bytes of an e with an accent
+    (stream,) = history(
+        [Began(), Requested(exchange="a-2", purpose="stream", method="GET", url="/", headers=headers)]
+    ).streams
+    assert stream.came_with == "\u00e9"
+    assert stream.opening is stream.requested
