@@ -13,6 +13,7 @@ from conformance.config.resolved import (
     with_variant,
 )
 from conformance.config.schema import (
+    AnswerHeader,
     Cancel,
     Config,
     Expect,
@@ -43,6 +44,7 @@ __all__ = [
     "FILE_NAME",
     "PAYLOAD",
     "PORT",
+    "AnswerHeader",
     "Cancel",
     "Config",
     "ConfigError",

@@ -69,11 +69,17 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """What all tables share: unknown keys are errors."""
 
 
+class AnswerHeader(_Table, frozen=True, kw_only=True):
+    """A header of an answer, e.g. `Mcp-Session-Id`."""
+
+    header: HeaderName
+
+
 class Start(_Table, frozen=True, kw_only=True):
     """The request that begins the work and names the stream.
 
-    `capture` takes values out of the JSON answer: a name (used elsewhere as `{name}`) and a JSON Pointer. At
-    most one of `json` and `body`; placeholders are filled in the strings inside `json`.
+    `capture` takes values out of the answer: a name (used elsewhere as `{name}`), and a JSON Pointer or the name of a
+    header. At most one of `json` and `body`; placeholders are filled in the strings inside `json`.
     """
 
     method: Method = "POST"
@@ -81,7 +87,16 @@ class Start(_Table, frozen=True, kw_only=True):
     headers: Headers = {}
     json: Any = None
     body: str | None = None
-    capture: dict[Name, Pointer] = {}
+    capture: dict[
+        Name,
+        Annotated[
+            Pointer | AnswerHeader,
+            msgspec.Meta(
+                description='a JSON Pointer such as "/id" or "/items/0", or a header such as '
+                '{ header = "Mcp-Session-Id" }'
+            ),
+        ],
+    ] = {}
 
 
 class Stream(_Table, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
 from conformance.config.resolved import authority_of, captured, split_url, url_port
-from conformance.config.schema import Cancel, Config, Metric, Override, Start, Stream, Target
+from conformance.config.schema import AnswerHeader, Cancel, Config, Metric, Override, Start, Stream, Target
 from conformance.config.template import PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
 from conformance.dialect.presets import PRESETS
@@ -105,6 +105,13 @@ def _check_requests(target: Target) -> Iterator[Problem]:
         if name in _RESERVED:
             meaning = f"{{{name}}} already stands for {_RESERVED[name]}"
             yield Problem(("target", "start", "capture", name), f"choose another name; {meaning}")
+    for name, place in target.start.capture.items() if target.start else ():
+        if isinstance(place, AnswerHeader) and place.header.lower() == "set-cookie":
+            yield Problem(
+                ("target", "start", "capture", name, "header"),
+                "is a credential, and what is captured stands in the history; take another header, or put a session "
+                "into target.stream.headers, as ${SESSION}",
+            )
     known = {PAYLOAD, *names}
     if target.url is not None and target.stream.path is None:
         rest = target.url.partition("://")[2][len(authority_of(target.url)) :]

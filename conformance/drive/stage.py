@@ -12,6 +12,7 @@ import trio
 
 from conformance.config import (
     PAYLOAD,
+    AnswerHeader,
     Config,
     Metric,
     PlaceholderError,
@@ -69,6 +70,7 @@ class Answer:
     body: bytes
     how: How
     detail: str
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def json(self) -> Any:
@@ -146,15 +148,16 @@ class Stage:
             raise Unreached(
                 f"{start.method} {start.path} answered {answer.status}: {self._excerpt(answer.body)}"
             )
-        for name, pointer in start.capture.items():
-            value = resolve(answer.json, pointer)
-            if value is ABSENT or value is None or isinstance(value, dict | list):
+        for name, place in start.capture.items():
+            value = _captured(answer, place)
+            if value is None:
                 why = f" ({answer.detail})" if answer.detail else ""
+                sought = f"header {place.header}" if isinstance(place, AnswerHeader) else f"value at {place}"
                 raise Unreached(
-                    f"{start.method} {start.path}: no value at {pointer} to capture as {{{name}}} "
+                    f"{start.method} {start.path}: no {sought} to capture as {{{name}}} "
                     f"in {self._excerpt(answer.body)}{why}"
                 )
-            begun[name] = value if isinstance(value, str) else json.dumps(value)
+            begun[name] = value
         return begun
 
     @asynccontextmanager
@@ -249,7 +252,7 @@ class Stage:
         )
         exchange = self._name(purpose)
         self._requested(exchange, purpose, request, names)
-        status, parts = None, list[bytes]()
+        status, parts, came = None, list[bytes](), tuple[tuple[str, str], ...]()
         how: How = "complete"
         detail = ""
         limit = self.config.limits.head
@@ -257,7 +260,9 @@ class Stage:
             try:
                 async with open_reply(self.network, request, verify=self.verify) as reply:
                     status = reply.status
-                    self.recorder.record(head_of(self.recorder.now(), exchange, reply))
+                    head = head_of(self.recorder.now(), exchange, reply)
+                    came = head.headers
+                    self.recorder.record(head)
                     size = 0
                     while (data := await reply.receive()) is not None:
                         if size <= _ANSWER_LIMIT:
@@ -274,7 +279,7 @@ class Stage:
         if scope.cancelled_caught and how == "complete":
             how, detail = "timeout", f"no complete answer within {limit:g} s"
         self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
-        return Answer(exchange, status, b"".join(parts), how, detail)
+        return Answer(exchange, status, b"".join(parts), how, detail, came)
 
     async def status(self, names: Mapping[str, str] | None = None) -> Answer | None:
         """Ask for the work's state; None where `target.status` is not configured. `names`: of which work, if not of
@@ -458,6 +463,17 @@ class Stage:
     def _name(self, of: str) -> str:
         count = self._counts[of] = self._counts.get(of, 0) + 1
         return of if count == 1 else f"{of}-{count}"
+
+
+def _captured(answer: Answer, place: str | AnswerHeader) -> str | None:
+    """What stands at this place of an answer; None where nothing does that could be used elsewhere."""
+    if isinstance(place, AnswerHeader):
+        wanted = place.header.lower()
+        return next((value for name, value in answer.headers if name.lower() == wanted and value), None)
+    value = resolve(answer.json, place)
+    if value is ABSENT or value is None or isinstance(value, dict | list):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:

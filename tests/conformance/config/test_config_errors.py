@@ -78,7 +78,8 @@ WRONG = {
         'target.start.path: expected a path such as "/jobs/{job}" that starts with "/"; found "jobs"'
     ),
     URL + '[target.start]\npath = "/jobs"\ncapture = { job = "id" }': (
-        'target.start.capture.job: expected a JSON Pointer such as "/id" or "/items/0"; found "id"'
+        'target.start.capture.job: expected a JSON Pointer such as "/id" or "/items/0", or a header such as '
+        '{ header = "Mcp-Session-Id" }; found "id"'
     ),
     URL + '[target.start]\npath = "/jobs"\ncapture = { "my job" = "/id" }': (
         'target.start.capture."my job": expected a name of letters, digits and _ as the key; found "my job"'
@@ -121,6 +122,14 @@ WRONG = {
     ),
     URL + '[target.start]\npath = "/jobs/{job}"\ncapture = { job = "/id" }': (
         "target.start.path: {job} has no value here; placeholders allowed: {payload}. Write {{job}} for itself"
+    ),
+    URL + '[target.start]\npath = "/"\ncapture = { job = { header = "X Y" } }': (
+        'target.start.capture.job: expected a JSON Pointer such as "/id" or "/items/0", or a header such as '
+        '{ header = "Mcp-Session-Id" }; found a table'
+    ),
+    URL + '[target.start]\npath = "/"\ncapture = { login = { header = "set-cookie" } }': (
+        "target.start.capture.login.header: is a credential, and what is captured stands in the history; take another "
+        "header, or put a session into target.stream.headers, as ${SESSION}"
     ),
     # the environment
     URL + '[target.stream]\nheaders = { Authorization = "Bearer ${TOKEN}" }': (

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from conformance.config import (
+    AnswerHeader,
     Config,
     ConfigError,
     Limits,
@@ -33,7 +34,7 @@ app = "shop:app"
 method = "POST"
 path = "/jobs"
 json = { events = 8 }
-capture = { job = "/id", session = "/session" }
+capture = { job = "/id", session = "/session", ticket = { header = "X-Ticket" } }
 
 [target.stream]
 method = "GET"
@@ -105,7 +106,8 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
 
     assert loaded.source == str(path)
     assert target.start is not None
-    assert target.start.capture == {"job": "/id", "session": "/session"}
+    ticket = AnswerHeader(header="X-Ticket")
+    assert target.start.capture == {"job": "/id", "session": "/session", "ticket": ticket}
     assert target.stream.headers == {"Authorization": "Bearer s3cret-token"}
     assert target.status is not None
     assert target.status.finished == ("completed", "failed", "cancelled")

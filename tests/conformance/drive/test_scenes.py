@@ -24,7 +24,7 @@ from drive_world import (
     waits,
 )
 
-from conformance.config import Start, Stream
+from conformance.config import AnswerHeader, Start, Stream
 from conformance.determinism import seeded
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Skipped, Stage
@@ -94,6 +94,20 @@ async def test_what_the_start_answers_is_used(value: str, sent: str) -> None:
     assert stream.requested.url.endswith(f"/jobs/{sent}/events")
     assert played.concluded is not None
     assert played.concluded.outcome == "done"
+
+
+@in_virtual_time
+async def test_a_header_of_the_answer_is_used() -> None:
+    start = Start(path="/jobs", capture={"job": AnswerHeader(header="X-Job-Id")})
+    config = configured(start=start, stream=JOB_STREAM)
+    played = await driven(starts(answer(b"no json", b"200 OK", b"x-job-id: j 7")), config)
+    (stream,) = played.streams
+    assert stream.requested.url.endswith("/jobs/j%207/events")
+    assert stream.requested.names == {"job": "j 7"}
+    for headers in ((), (b"X-Job-Id:",)):
+        without = await driven(starts(answer(b"busy", b"200 OK", *headers)), config)
+        assert without.concluded is not None
+        assert without.concluded.reason == "POST /jobs: no header X-Job-Id to capture as {job} in 'busy'"
 
 
 @in_virtual_time
