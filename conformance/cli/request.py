@@ -43,21 +43,23 @@ def apply_request(
     loaded: Loaded, headers: Sequence[str] | None, method: str | None, data: str | None
 ) -> Loaded:
     """The configuration with what the call says of the stream's request: headers (their values are secret where
-    they carry credentials), the method, the body. Raises `Failure` (2)."""
-    stream, secrets = loaded.config.target.stream, set(loaded.secrets)
-    merged = dict(stream.headers)
-    for name, value in map(_header, headers or ()):
-        merged = _without(merged, name) | {name: literal(value)}
+    they carry credentials), the method, the body. Who comes back sends the headers, too. Raises `Failure` (2)."""
+    target, secrets = loaded.config.target, set(loaded.secrets)
+    stream, resume = target.stream, target.resume
+    given = [_header(each) for each in headers or ()]
+    for name, value in given:
         secrets |= {*credentials({name: value})}
+    if resume is not None:
+        resume = msgspec.structs.replace(resume, headers=_with(resume.headers, given))
+    merged = _with(stream.headers, given)
     if data is not None:
         if not any(name.lower() == "content-type" for name in merged):
             merged["Content-Type"] = "application/json"
         stream = msgspec.structs.replace(stream, body=literal(_body(data)), json=None, method="POST")
     if method is not None:
         stream = msgspec.structs.replace(stream, method=_method(method, with_body=_has_body(stream)))
-    target = msgspec.structs.replace(
-        loaded.config.target, stream=msgspec.structs.replace(stream, headers=merged)
-    )
+    stream = msgspec.structs.replace(stream, headers=merged)
+    target = msgspec.structs.replace(target, stream=stream, resume=resume)
     config = msgspec.structs.replace(loaded.config, target=target)
     return msgspec.structs.replace(loaded, config=config, secrets=frozenset(secrets))
 
@@ -84,8 +86,12 @@ def _header(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
-    return {key: value for key, value in headers.items() if key.lower() != name.lower()}
+def _with(headers: Mapping[str, str], given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    merged = dict(headers)
+    for name, value in given:
+        others = {key: each for key, each in merged.items() if key.lower() != name.lower()}
+        merged = others | {name: literal(value)}
+    return merged
 
 
 def _has_body(stream: msgspec.Struct) -> bool:

@@ -7,8 +7,10 @@ from conformance.config.load import FILE_NAME, Loaded, config_for_url, find_conf
 from conformance.config.resolved import (
     base_url,
     captured,
+    resume_request,
     stream_capture,
     stream_path,
+    stream_request,
     url_port,
     with_variant,
 )
@@ -28,6 +30,8 @@ from conformance.config.schema import (
     Variant,
 )
 from conformance.config.template import (
+    EXCHANGE,
+    LAST_EVENT_ID,
     PAYLOAD,
     PORT,
     PlaceholderError,
@@ -41,7 +45,9 @@ from conformance.config.template import (
 )
 
 __all__ = [
+    "EXCHANGE",
     "FILE_NAME",
+    "LAST_EVENT_ID",
     "PAYLOAD",
     "PORT",
     "AnswerHeader",
@@ -77,8 +83,10 @@ __all__ = [
     "load_config",
     "missing",
     "placeholders",
+    "resume_request",
     "stream_capture",
     "stream_path",
+    "stream_request",
     "url_port",
     "with_variant",
 ]

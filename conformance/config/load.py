@@ -192,7 +192,15 @@ def _userinfo(config: Config) -> Iterator[str]:
 def _credentials(target: Target) -> Iterator[str]:
     """What is secret in the headers of all requests. What is captured is not known before a run."""
     variants = [request for each in target.variants.values() for request in (each.start, each.stream)]
-    for request in (target.start, target.stream, target.status, target.cancel, target.probe, *variants):
+    for request in (
+        target.start,
+        target.stream,
+        target.resume,
+        target.status,
+        target.cancel,
+        target.probe,
+        *variants,
+    ):
         if request is not None:
             known = {name: value for name, value in request.headers.items() if not any(placeholders(value))}
             yield from credentials({name: fill(value, {}) for name, value in known.items()})

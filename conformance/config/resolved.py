@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from conformance.config.schema import Config, Override, Start, Stream, Target
-from conformance.config.template import PORT, fill, placeholders
+from conformance.config.template import LAST_EVENT_ID, PORT, fill, literal, placeholders
 
 _Request = TypeVar("_Request", Start, Stream)
 
@@ -66,6 +66,27 @@ def stream_path(target: Target) -> str:
         return target.stream.path
     parts = split_url(target.url or _LOOPBACK)
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def stream_request(target: Target) -> Stream:
+    """The request that opens the stream, its path in place."""
+    return msgspec.structs.replace(target.stream, path=stream_path(target))
+
+
+def resume_request(target: Target, last_event_id: str) -> Stream:
+    """The request of a subscriber that comes back with a last event ID, its path in place.
+
+    The ID travels in the header Last-Event-ID (WHATWG HTML, section 9.2.4), unless `target.resume` says by
+    {last_event_id} where it goes. Then there is no header but what it says itself: a server that reads both would
+    hide that what it documents is broken, and one that knows no such header may refuse it.
+    """
+    request = stream_request(target)
+    if target.resume is not None:
+        request = msgspec.structs.replace(target.resume, path=target.resume.path or request.path)
+        if LAST_EVENT_ID in placeholders([request.path, request.headers, request.json, request.body]):
+            return request
+    others = {name: value for name, value in request.headers.items() if name.lower() != "last-event-id"}
+    return msgspec.structs.replace(request, headers={**others, "Last-Event-ID": literal(last_event_id)})
 
 
 def captured(target: Target) -> tuple[str, ...]:

@@ -100,7 +100,9 @@ class Start(_Table, frozen=True, kw_only=True):
 
 
 class Stream(_Table, frozen=True, kw_only=True):
-    """The request that opens an event stream. `path` None: the path and query of `target.url` itself."""
+    """The request that opens an event stream, or resumes one. `path` None: the path and query of `target.url`
+    itself; of one that resumes, those of the request that opens. `{exchange}` in it is the request's name, another one
+    for each."""
 
     method: Method = "GET"
     path: Path | None = None
@@ -185,7 +187,8 @@ class Target(_Table, frozen=True, kw_only=True):
     it answers below 500. `instances`: how many of it may run side by side, each on a port of its own; scenarios that
     measure or disturb a whole server then need not wait for one another. `app` is an ASGI application, run in process
     on an event loop of `app_loop`. `pid` is the process of a server that runs already on this machine, to be looked
-    into.
+    into. `resume` is the request of a subscriber that comes back with a last event ID, `{last_event_id}` in it; None:
+    `stream` once more. Where it has no such placeholder, and by default, the ID is the header Last-Event-ID.
     """
 
     url: Url | None = None
@@ -205,6 +208,7 @@ class Target(_Table, frozen=True, kw_only=True):
     app_loop: Literal["asyncio", "trio"] | None = None
     start: Start | None = None
     stream: Stream = Stream()
+    resume: Stream | None = None
     status: Status | None = None
     cancel: Cancel | None = None
     probe: Probe | None = None

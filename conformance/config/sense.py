@@ -7,11 +7,17 @@ from typing import Any, Final
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
 from conformance.config.resolved import authority_of, captured, split_url, url_port
 from conformance.config.schema import AnswerHeader, Cancel, Config, Metric, Override, Start, Stream, Target
-from conformance.config.template import PAYLOAD, PORT, placeholders
+from conformance.config.template import EXCHANGE, LAST_EVENT_ID, PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
 from conformance.dialect.presets import PRESETS
 
-_RESERVED: Final = {PORT: "a free port", PAYLOAD: "text that the harness wants to see come back"}
+_RESERVED: Final = {
+    PORT: "a free port",
+    PAYLOAD: "text that the harness wants to see come back",
+    EXCHANGE: "the name of a request, another one for each",
+    LAST_EVENT_ID: "the last event ID of a subscriber that comes back",
+}
+_OF_THE_STREAM: Final = {"stream": frozenset({EXCHANGE}), "resume": frozenset({EXCHANGE, LAST_EVENT_ID})}
 _ROLES: Final = ("completion", "failure", "end", "heartbeat")
 
 
@@ -25,6 +31,11 @@ def check_sense(config: Config) -> Iterator[Problem]:
         yield Problem(
             ("expect", "replay"),
             'contradicts expect.resumable = false: "since-id" needs a server that honours Last-Event-ID',
+        )
+    if config.target.resume is not None and config.expect.resumable is False:
+        yield Problem(
+            ("target", "resume"),
+            "contradicts expect.resumable = false: nobody comes back where the last event ID is not honoured",
         )
     if config.expect.superseding and config.expect.shared and "superseding" not in config.target.variants:
         yield Problem(
@@ -116,16 +127,17 @@ def _check_requests(target: Target) -> Iterator[Problem]:
     if target.url is not None and target.stream.path is None:
         rest = target.url.partition("://")[2][len(authority_of(target.url)) :]
         yield from _missing(rest, ("target", "url"), target, known)
-    for key in ("stream", "status", "cancel", "probe"):
+    for key in ("stream", "resume", "status", "cancel", "probe"):
         request = getattr(target, key)
+        here = known | _OF_THE_STREAM.get(key, frozenset())
         for part in ("path", "headers", "json", "body"):
-            yield from _missing(getattr(request, part, None), ("target", key, part), target, known)
+            yield from _missing(getattr(request, part, None), ("target", key, part), target, here)
     if target.ready is not None:
         yield from _unknown(target.ready, ("target", "ready"), ())
     if target.start is not None:
         for part in ("path", "headers", "json", "body"):
             yield from _unknown(getattr(target.start, part), ("target", "start", part), {PAYLOAD})
-    for key in ("start", "stream", "cancel"):
+    for key in ("start", "stream", "resume", "cancel"):
         request = getattr(target, key)
         if request is not None:
             yield from _check_body(request, ("target", key), request.method)
@@ -147,7 +159,7 @@ def _check_variants(target: Target) -> Iterator[Problem]:
         if variant.stream is not None:
             method = variant.stream.method or target.stream.method
             yield from _check_body(variant.stream, (*path, "stream"), method)
-            known = {PAYLOAD, *captured(target)}
+            known = {PAYLOAD, EXCHANGE, *captured(target)}
             for part in ("path", "headers", "json", "body"):
                 yield from _missing(getattr(variant.stream, part), (*path, "stream", part), target, known)
 
@@ -220,10 +232,14 @@ def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) 
             continue
         if name == PORT:
             message = "{port} has a value only in target.command and in the host and port of target.url"
-        elif target.start is None:
-            message = f"{{{name}}} has no value: there is no [target.start] that could capture it"
+        elif name == LAST_EVENT_ID:
+            message = "{last_event_id} has a value only in target.resume"
+        elif name == EXCHANGE:
+            message = "{exchange} has a value only in target.stream and target.resume"
         elif hint := did_you_mean(f"{{{name}}}", [f"{{{one}}}" for one in known], quote=""):
             message = f"{{{name}}} is captured nowhere{hint}"
+        elif target.start is None:
+            message = f"{{{name}}} has no value: there is no [target.start] that could capture it"
         else:
             message = f'{{{name}}} is captured nowhere; add it to target.start.capture, e.g. {name} = "/id"'
         yield Problem(where, message)

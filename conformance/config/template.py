@@ -19,6 +19,12 @@ PAYLOAD: Final = "payload"
 PORT: Final = "port"
 """The placeholder for the port of a server that the harness starts."""
 
+EXCHANGE: Final = "exchange"
+"""The placeholder for the name of a request for the stream, another one for each: `a`, `a-2`, `b`."""
+
+LAST_EVENT_ID: Final = "last_event_id"
+"""The placeholder for the last event ID that a subscriber comes back with, in `target.resume`."""
+
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

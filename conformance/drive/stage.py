@@ -11,6 +11,8 @@ import msgspec
 import trio
 
 from conformance.config import (
+    EXCHANGE,
+    LAST_EVENT_ID,
     PAYLOAD,
     AnswerHeader,
     Config,
@@ -19,8 +21,8 @@ from conformance.config import (
     Probe,
     bind_dialect,
     captured,
-    literal,
-    stream_path,
+    resume_request,
+    stream_request,
     with_variant,
 )
 from conformance.dialect import Dialect
@@ -173,28 +175,28 @@ class Stage:
         watch: float | None = None,
         heard: Heard | None = None,
     ) -> AsyncIterator[Subscription]:
-        """Open the event stream; on exit it is left, if it has not ended by then.
+        """Open the event stream, or come back to it with a last event ID (`resume_request` says how); on exit it is
+        left, if it has not ended by then.
 
         `headers` are sent besides the configured ones; a value of None takes one out. `names` override those
         of the work that was started last. `watch` overrides the stage's (seconds). `heard` is told of every item as
         it arrives.
         """
-        stream = self.config.target.stream
+        target = self.config.target
         names = self.names | dict(names or {})
-        request = self._request(
-            stream.method,
-            stream_path(self.config.target),
-            headers=_merged(
-                {"Accept": "text/event-stream", "Cache-Control": "no-store"},
-                stream.headers,
-                {} if last_event_id is None else {"Last-Event-ID": literal(last_event_id)},
-                headers or {},
-            ),
-            json_body=stream.json,
-            body=stream.body,
-            names=names,
-        )
+        asked = stream_request(target) if last_event_id is None else resume_request(target, last_event_id)
+        assert asked.path is not None, "put in its place"
         exchange = self._name(subscriber)
+        request = self._request(
+            asked.method,
+            asked.path,
+            headers=_merged(
+                {"Accept": "text/event-stream", "Cache-Control": "no-store"}, asked.headers, headers or {}
+            ),
+            json_body=asked.json,
+            body=asked.body,
+            names={**names, EXCHANGE: exchange, LAST_EVENT_ID: last_event_id or ""},
+        )
         opened = self._opened(exchange, subscriber, _told(names), comes_back=last_event_id is not None)
         self._requested(
             exchange,

@@ -9,6 +9,7 @@ from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
 from conformance.explore.schedule import OTHER, Beside, Cancel, Leave, Schedule
 from conformance.scenarios import Scenario
+from conformance.scenarios.coming_back import can_come_back
 from conformance.wire import Event
 
 NAME = "explore"
@@ -109,6 +110,8 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
         if away is None:
             return
         last_event_id = here.last_event_id or last_event_id
+        if not can_come_back(stage, last_event_id):
+            return
         await trio.sleep(away)
 
 

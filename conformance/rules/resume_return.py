@@ -88,7 +88,9 @@ def came_back(history: History, subscriber: str = _SUBSCRIBER) -> tuple[Return, 
     if not parted and "dialect.completion" not in history.terms.declared:
         return inconclusive(f"the connection was not cut: {first.name} ended as {first.how}")
     if len(connections) < 2:
-        return inconclusive(f"the subscriber did not come back: {first.name} {fate(history, first).said}")
+        mark = next(iter(history.marked("no id")), None)
+        why = mark.detail if mark is not None else f"{first.name} {fate(history, first).said}"
+        return inconclusive(f"the subscriber did not come back: {why}")
     return tuple(Return(connections[:place], connections[place]) for place in range(1, len(connections)))
 
 

@@ -12,6 +12,12 @@ _LONGEST_WAIT = 3.0  # seconds, whatever reconnection time the stream sets
 _USUAL_WAIT = 1.0  # seconds, where it sets none
 
 
+def can_come_back(stage: Stage, last_event_id: str) -> bool:
+    """Whether there is a way back. Where another request resumes it takes an ID: to repeat the one that opens would
+    begin other work."""
+    return bool(last_event_id) or stage.config.target.resume is None
+
+
 async def resume(
     stage: Stage, subscriber: str, last_event_id: str, names: Mapping[str, str] | None = None
 ) -> Subscription:
@@ -42,6 +48,8 @@ async def follow(
 
 def _is_unfinished(stage: Stage, last: Subscription) -> bool:
     if not stage.config.expect.resumable or not stage.dialect.completion:
+        return False
+    if not can_come_back(stage, last.last_event_id):
         return False
     told = last.end_seen or (last.completed and not stage.dialect.end)
     return last.how == "complete" and bool(last.events) and not told

@@ -8,7 +8,7 @@ from conformance.drive.looking import look_until_over, work_over
 from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage, Unreached
 from conformance.drive.subscription import Subscription
-from conformance.scenarios.coming_back import follow, resume
+from conformance.scenarios.coming_back import can_come_back, follow, resume
 from conformance.scenarios.leaving import ABANDONED
 from fault_injection.faults import AtTrigger, Disconnect, Plan
 
@@ -17,6 +17,9 @@ _CUT_AFTER = 3  # events
 
 async def _resume(stage: Stage, cut: Subscription, subscriber: str = "a") -> None:
     """Reconnect as an event source does: with the last event ID, if there was one."""
+    if not can_come_back(stage, cut.last_event_id):
+        stage.mark("no id", "no event brought an id, and target.resume needs one")
+        return
     await follow(stage, await resume(stage, subscriber, cut.last_event_id), subscriber)
 
 

@@ -59,15 +59,19 @@ def _has_all(subscriber: Subscription) -> bool:
     needs=("target.stream.headers",),
 )
 async def wrong_credentials(stage: Stage) -> None:
-    wrong = _spoiled(stage, stage.config.target.stream.headers)
+    target = stage.config.target
+    wrong = _spoiled(stage, target.stream.headers)
     if not wrong:
         raise Skipped("target.stream.headers holds no credentials that could be wrong")
     await stage.start()
     async with stage.subscribe("stranger", headers=wrong, watch=_BRIEF) as stranger:
         await stranger.finished()
-    async with stage.subscribe("returning", last_event_id="1", headers=wrong, watch=_BRIEF) as returning:
-        await returning.finished()
-    status, cancel = stage.config.target.status, stage.config.target.cancel
+    if target.resume is not None:
+        wrong = _spoiled(stage, target.resume.headers)
+    if wrong:
+        async with stage.subscribe("returning", last_event_id="1", headers=wrong, watch=_BRIEF) as returning:
+            await returning.finished()
+    status, cancel = target.status, target.cancel
     if status is not None and (wrong := _spoiled(stage, status.headers)):
         await stage.ask("other", "GET", status.path, headers=status.headers | wrong)
     if cancel is not None and (wrong := _spoiled(stage, cancel.headers)):

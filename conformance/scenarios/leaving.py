@@ -13,6 +13,7 @@ from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage
 from conformance.drive.subscription import Subscription
 from conformance.history import ACTIVE
+from conformance.scenarios.coming_back import can_come_back
 from fault_injection.faults import AtTrigger, Disconnect, Plan
 
 LONG: Final = "long"
@@ -204,7 +205,8 @@ async def cancel(stage: Stage) -> None:
         for each in watching:
             await each.saw(1)
         long_over = await _cancel(stage, names, watching)
-        back = await _come_back(stage, watching[0].last_event_id)
+        last = watching[0].last_event_id
+        back = await _come_back(stage, last) if can_come_back(stage, last) else None
         await stage.status(names)
         await stage.cancel(names)
         await stage.status(names)
@@ -245,9 +247,9 @@ async def _come_back(stage: Stage, last_event_id: str) -> Subscription:
     return back
 
 
-async def _look_again(stage: Stage, names: Mapping[str, str], back: Subscription) -> None:
+async def _look_again(stage: Stage, names: Mapping[str, str], back: Subscription | None) -> None:
     """Work that only says that it has stopped tells more of itself, or ends as something else."""
-    if back.how == "complete":  # who was left waiting would be so again
+    if back is not None and back.how == "complete":  # who was left waiting would be so again
         back = await _come_back(stage, back.last_event_id)
         await trio.sleep(_MORE)
         await _come_back(stage, back.last_event_id)

@@ -3,10 +3,11 @@
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from conformance.cli.request import apply_request
-from conformance.config import config_for_url, fill, fill_header
+from conformance.config import Stream, config_for_url, fill, fill_header
 
 LOADED = config_for_url("http://127.0.0.1:8000/events")
 
@@ -32,6 +33,15 @@ def test_braces_in_a_value_are_no_placeholders() -> None:
 def test_credentials_are_secret(header: str) -> None:
     assert "s3cret" in apply_request(LOADED, [header], None, None).secrets
     assert "s3cret" not in apply_request(LOADED, ["X-Other: s3cret"], None, None).secrets
+
+
+def test_who_comes_back_sends_the_same_headers_and_not_the_body() -> None:
+    target = msgspec.structs.replace(LOADED.config.target, resume=Stream(headers={"X-Team": "blue"}))
+    config = msgspec.structs.replace(LOADED.config, target=target)
+    loaded = msgspec.structs.replace(LOADED, config=config)
+    target = apply_request(loaded, ["x-team: red"], None, "{}").config.target
+    assert target.resume == Stream(headers={"x-team": "red"})
+    assert target.stream.body == "{}"
 
 
 def test_a_body_is_posted_as_json_unless_something_else_is_said() -> None:

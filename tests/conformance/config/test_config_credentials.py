@@ -37,8 +37,10 @@ def test_those_that_stand_in_a_configuration_are_secret(tmp_path: Path) -> None:
         capture = { token = "/token" }
         [target.stream]
         headers = { Authorization = "Bearer {token}", Accept = "text/event-stream" }
+        [target.resume]
+        headers = { Authorization = "Bearer two" }
         [target.variants.failing.start]
         headers = { Cookie = "sid=abcdefghijklm" }
         """
     )
-    assert load_config(path, environ={}).secrets == {"one{x}", "abcdefghijklm"}
+    assert load_config(path, environ={}).secrets == {"one{x}", "two", "abcdefghijklm"}

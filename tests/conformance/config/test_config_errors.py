@@ -15,7 +15,8 @@ PRESETS = (
 )
 SECONDS = "a number of seconds above 0 and up to 86400 (a day)"
 TARGET_KEYS = (
-    "url, command, ready, instances, pid, app, app_loop, start, stream, status, cancel, probe, variants"
+    "url, command, ready, instances, pid, app, app_loop, start, stream, resume, status, cancel, probe, "
+    "variants"
 )
 
 WRONG = {
@@ -122,6 +123,33 @@ WRONG = {
     ),
     URL + '[target.start]\npath = "/jobs/{job}"\ncapture = { job = "/id" }': (
         "target.start.path: {job} has no value here; placeholders allowed: {payload}. Write {{job}} for itself"
+    ),
+    # coming back
+    URL + '[target.resume]\npath = "/{last_evnt_id}"': (
+        "target.resume.path: {last_evnt_id} is captured nowhere; did you mean {last_event_id}?"
+    ),
+    START + '[target.resume]\njson.after = "{last}"\nmethod = "POST"': (
+        'target.resume.json.after: {last} is captured nowhere; add it to target.start.capture, e.g. last = "/id"'
+    ),
+    START + '[target.stream]\nheaders = { After = "{last_event_id}" }': (
+        "target.stream.headers.After: {last_event_id} has a value only in target.resume"
+    ),
+    URL + '[target.cancel]\npath = "/{exchange}"': (
+        "target.cancel.path: {exchange} has a value only in target.stream and target.resume"
+    ),
+    URL + "[target.resume]\njson = { after = 1 }": (
+        'target.resume.json: a GET request carries no body; set method = "POST"'
+    ),
+    URL + '[target.resume]\npath = "/"\n[expect]\nresumable = false': (
+        "target.resume: contradicts expect.resumable = false: nobody comes back where the last event ID is not honoured"
+    ),
+    URL + '[target.start]\npath = "/"\ncapture = { last_event_id = "/id" }': (
+        "target.start.capture.last_event_id: choose another name; {last_event_id} already stands for the last event ID "
+        "of a subscriber that comes back"
+    ),
+    URL + '[target.start]\npath = "/"\ncapture = { exchange = "/id" }': (
+        "target.start.capture.exchange: choose another name; {exchange} already stands for the name of a request, "
+        "another one for each"
     ),
     URL + '[target.start]\npath = "/"\ncapture = { job = { header = "X Y" } }': (
         'target.start.capture.job: expected a JSON Pointer such as "/id" or "/items/0", or a header such as '

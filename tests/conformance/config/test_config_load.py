@@ -41,6 +41,10 @@ method = "GET"
 path = "/jobs/{job}/events"
 headers = { Authorization = "Bearer ${TOKEN}" }
 
+[target.resume]
+path = "/jobs/{job}/events?after={last_event_id}"
+headers = { Authorization = "Bearer ${TOKEN}" }
+
 [target.status]
 path = "/jobs/{job}"
 pointer = "/state"
@@ -109,6 +113,9 @@ def test_every_documented_key_is_read(tmp_path: Path) -> None:
     ticket = AnswerHeader(header="X-Ticket")
     assert target.start.capture == {"job": "/id", "session": "/session", "ticket": ticket}
     assert target.stream.headers == {"Authorization": "Bearer s3cret-token"}
+    assert target.resume == Stream(
+        path="/jobs/{job}/events?after={last_event_id}", headers=target.stream.headers
+    )
     assert target.status is not None
     assert target.status.finished == ("completed", "failed", "cancelled")
     assert target.probe is not None

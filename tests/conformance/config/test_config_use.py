@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +27,10 @@ from conformance.config import (
     literal,
     missing,
     placeholders,
+    resume_request,
     stream_capture,
     stream_path,
+    stream_request,
     url_port,
     with_variant,
 )
@@ -153,6 +156,46 @@ def test_a_free_port_must_be_chosen_first() -> None:
 )
 def test_which_capture_names_the_stream(config: Config, name: str | None) -> None:
     assert stream_capture(config) == name
+
+
+# the requests for the stream
+
+
+def test_who_comes_back_repeats_the_request_with_the_header() -> None:
+    stream = Stream(method="POST", path="/chat", headers={"last-event-id": "0", "A": "1"}, json={"n": 1})
+
+    request = resume_request(Target(url="http://h", stream=stream), "{a}")
+
+    assert (request.method, request.path, request.json) == ("POST", "/chat", {"n": 1})
+    assert {name: fill_header(value, {}) for name, value in request.headers.items()} == {
+        "A": "1",
+        "Last-Event-ID": "{a}",
+    }
+
+
+def test_a_request_to_resume_is_one_of_its_own_on_the_same_path() -> None:
+    opens = Stream(method="POST", headers={"A": "1"}, json={"n": 1})
+    target = Target(url="http://h/x?y=1", stream=opens, resume=Stream(headers={"B": "2"}))
+
+    assert stream_request(target) == Stream(
+        method="POST", path="/x?y=1", headers=opens.headers, json=opens.json
+    )
+    assert resume_request(target, "7") == Stream(path="/x?y=1", headers={"B": "2", "Last-Event-ID": "7"})
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        Stream(path="/x?after={last_event_id}"),
+        Stream(headers={"X-After": "{last_event_id}"}),
+        Stream(method="POST", json={"a": [{"after": "{last_event_id}"}]}),
+        Stream(method="POST", body="after={last_event_id}"),
+    ],
+)
+def test_an_id_that_has_its_place_is_not_sent_in_the_header_too(resume: Stream) -> None:
+    target = Target(url="http://h", stream=Stream(path="/x"), resume=resume)
+
+    assert resume_request(target, "7") == msgspec.structs.replace(resume, path=resume.path or "/x")
 
 
 # variants
