@@ -14,7 +14,7 @@ from typing import TypeVar
 import trio
 import trio.testing
 
-from conformance.asgi import AppNotFound, Options, StartupError, Subject, open_asgi
+from conformance.asgi import AppNotFound, Options, StartupError, Subject, made, open_asgi
 from conformance.asgi.errors import without_addresses
 from conformance.asgi.flavours import FlavourName
 from conformance.asgi.types import ASGIApp
@@ -114,7 +114,7 @@ async def _opened(app: InProcess, network: Network, address: Address) -> AsyncIt
     options = Options(flavour=app.loop)
     try:
         async with open_asgi(
-            app.make(), network, host=host, port=port, options=options, wall_clock=app.wall
+            made(app.make), network, host=host, port=port, options=options, wall_clock=app.wall
         ) as subject:
             yield subject
     except (AppNotFound, StartupError) as error:

@@ -7,7 +7,7 @@ each crossing (`moments.py`); what the application leaves behind is data (`left_
 from conformance.asgi.errors import AppError
 from conformance.asgi.left_behind import LeftBehind
 from conformance.asgi.lifespan import StartupError
-from conformance.asgi.load import AppNotFound, load_app
+from conformance.asgi.load import AppNotFound, load_app, made
 from conformance.asgi.messages import ProtocolError
 from conformance.asgi.moments import Boundary, Choice, Drawn, Moments, News, Noted, Plan
 from conformance.asgi.subject import Options, Subject, open_asgi
@@ -31,5 +31,6 @@ __all__ = [
     "StartupError",
     "Subject",
     "load_app",
+    "made",
     "open_asgi",
 ]

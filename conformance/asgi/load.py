@@ -3,16 +3,28 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
+
+from sniffio import thread_local as sniffio_library
 
 from conformance.asgi.types import ASGIApp
 
 
 class AppNotFound(Exception):
     """The name does not lead to an ASGI application; the text says where it ended and what to do."""
+
+
+def made(make: Callable[[], ASGIApp]) -> ASGIApp:
+    """What `make` gives, called as if no event loop ran yet: a lock of anyio's that is made here takes the loop on
+    which it is used first, and not trio, on which the harness runs."""
+    before, sniffio_library.name = sniffio_library.name, None
+    try:
+        return make()
+    finally:
+        sniffio_library.name = before
 
 
 def load_app(name: str, *, folder: Path | None = None) -> ASGIApp:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import trio
 
-from conformance.asgi import Boundary, Choice, Moments, Options, open_asgi
+from conformance.asgi import Boundary, Choice, Moments, Options, made, open_asgi
 from conformance.asgi.types import ASGIApp
 from conformance.history import Record
 from conformance.in_process import observed
@@ -34,7 +34,7 @@ def asgi_subject(make: Callable[[], ASGIApp], options: Options | None = None) ->
     @asynccontextmanager
     async def run(network: Network, moments: Moments) -> AsyncIterator[Running]:
         zero = trio.current_time()
-        async with open_asgi(make(), network, moments=moments, options=options) as subject:
+        async with open_asgi(made(make), network, moments=moments, options=options) as subject:
             running = Running(subject.address)
             yield running
         running.seen += observed(subject, zero)

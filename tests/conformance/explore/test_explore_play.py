@@ -10,6 +10,7 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 
+import anyio
 import msgspec
 import pytest
 
@@ -150,6 +151,24 @@ class OneAtATime(Service):
             await Response(send).answer({"error": "busy"}, 409)
         else:
             await super().__call__(scope, receive, send)
+
+
+class Locked(Service):
+    """Has a lock of anyio's, which belongs to the event loop that it is made on, if one runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = anyio.Lock()
+
+    async def publish(self, job: Job, event: Event) -> None:
+        async with self.lock:
+            await super().publish(job, event)
+
+
+def test_an_application_is_made_before_any_loop_runs() -> None:
+    played = play_schedule(Exploration(asgi_subject(Locked), RACE["shared-queue"].config), Schedule())
+    assert played.broken == ()
+    assert all(stream.completed for stream in played.history.streams)
 
 
 def test_other_work_has_a_subscriber_of_its_own() -> None:
