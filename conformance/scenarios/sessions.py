@@ -4,6 +4,7 @@ from typing import Final
 
 import trio
 
+from conformance.config import PAYLOAD
 from conformance.drive.scenario import scenario
 from conformance.drive.stage import Stage
 
@@ -34,15 +35,21 @@ async def supersede(stage: Stage) -> None:
                 await newer.saw(len(newer.events) + _MORE)
 
 
+async def _two(stage: Stage) -> tuple[dict[str, str], dict[str, str]]:
+    """Begin the work of both sides, and give the names of each; what it brings back is one of them."""
+    variant = _ECHO if _ECHO in stage.config.target.variants else None
+    given = "token" if variant else PAYLOAD
+    left, right = [await stage.start(variant, **{PAYLOAD: token, given: token}) for token in TOKENS.values()]
+    return left, right
+
+
 @scenario(
     "side-by-side",
     summary="Two streams of different work are read at the same time; neither may get what is the other's.",
     needs=("target.start.capture",),
 )
 async def side_by_side(stage: Stage) -> None:
-    variant = _ECHO if _ECHO in stage.config.target.variants else None
-    left = await stage.start(variant, payload=TOKENS["left"])
-    right = await stage.start(None, payload=TOKENS["right"])
+    left, right = await _two(stage)
     async with stage.subscribe("left", names=left) as one, stage.subscribe("right", names=right) as other:
         await one.finished()
         await other.finished()
@@ -54,9 +61,7 @@ async def side_by_side(stage: Stage) -> None:
     needs=("target.start.capture", "expect.resumable"),
 )
 async def foreign_id(stage: Stage) -> None:
-    variant = _ECHO if _ECHO in stage.config.target.variants else None
-    left = await stage.start(variant, payload=TOKENS["left"])
-    right = await stage.start(None, payload=TOKENS["right"])
+    left, right = await _two(stage)
     async with stage.subscribe("left", names=left) as one:
         await one.saw(2)
         last = one.last_event_id
