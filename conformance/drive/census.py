@@ -141,7 +141,7 @@ class Household:
 
     def grown(self) -> tuple[str, ...]:
         """What the process holds more than before, in words."""
-        servers = [server.pid for server in self.servers if server.pid is not None]
+        servers = [pid for server in self.servers for pid in server.children]
         return take_census().since(self._before, but=servers)
 
 

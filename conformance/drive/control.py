@@ -15,6 +15,12 @@ class Restartable(Protocol):
         ...
 
     @property
+    def children(self) -> tuple[int, ...]:
+        """The numbers of the processes that the harness has for it: its own, and one that ends it should the harness be
+        killed."""
+        ...
+
+    @property
     def ended(self) -> int | None:
         """Its exit code, if it has ended; negative where a signal ended it."""
         ...

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -57,6 +58,7 @@ class ServerProcess:
         self._stop_patience = stop_patience
         self._folder = folder
         self._process: trio.Process | None = None
+        self._keeper: trio.Process | None = None
         self._known: list[psutil.Process] = []  # its family when it was signalled
         self._log_start = 0
         self._mark = _MARK + secrets.token_hex(8)
@@ -66,19 +68,25 @@ class ServerProcess:
         return self._process.pid if self._process else None
 
     @property
+    def children(self) -> tuple[int, ...]:
+        """See `Restartable`."""
+        return tuple(process.pid for process in (self._process, self._keeper) if process is not None)
+
+    @property
     def ended(self) -> int | None:
         """See `Restartable`."""
         return self._process.poll() if self._process else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The server runs inside the block, and nothing of it is left after."""
-        try:
-            await self.start()
-            yield
-        finally:
-            with trio.CancelScope(shield=True):
-                await self.stop()
+        """The server runs inside the block, and nothing of it is left after; nor if this process is killed."""
+        async with _kept(self._mark) as self._keeper:
+            try:
+                await self.start()
+                yield
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self.stop()
 
     async def start(self) -> None:
         """Start it and wait until it answers. Raises `ServerError`, also where somebody else listens there."""
@@ -148,7 +156,8 @@ class ServerProcess:
 
     def survivors(self) -> tuple[str, ...]:
         assert self._process is not None
-        self._known = [process for process in {*self._known, *self._session()} if runs(process)]
+        found = {*self._known, *self._session(), *self._marked()}
+        self._known = [each for each in found if runs(each) and each.pid != self._process.pid]
         return tuple(sorted(_described(process) for process in self._known))
 
     async def listens(self) -> bool:
@@ -263,6 +272,33 @@ class ServerProcess:
             if any(lines)
             else "; it printed nothing"
         )
+
+
+@asynccontextmanager
+async def _kept(mark: str) -> AsyncIterator[trio.Process | None]:
+    """Should this process be killed inside the block, what has the mark in its environment is ended by the one that is
+    given (`keeper.py`)."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("keeper.py")), mark]
+    try:
+        keeper = await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:  # no more processes, or no Python by itself: it is not worth the run
+        yield None
+        return
+    assert keeper.stdin is not None
+    try:
+        yield keeper
+    finally:
+        with trio.CancelScope(shield=True):
+            with contextlib.suppress(trio.BrokenResourceError):
+                await keeper.stdin.send_all(b".")
+            await keeper.stdin.aclose()
+            await keeper.wait()
 
 
 def runs(process: psutil.Process) -> bool:

@@ -89,6 +89,11 @@ class InProcess:
         await self._nursery.start(self._live)
 
     @property
+    def children(self) -> tuple[int, ...]:
+        """See `Restartable`."""
+        return () if self.pid is None else (self.pid,)
+
+    @property
     def ended(self) -> int | None:
         """See `Restartable`."""
         return self._code

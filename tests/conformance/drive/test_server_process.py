@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -99,9 +100,9 @@ async def child_of(folder: Path) -> int:
     return int(found[1])
 
 
-async def is_gone(pid: int) -> bool:
+async def is_gone(pid: int, patience: float = 5) -> bool:
     """Nobody, or a zombie that the init of a container has yet to reap; the system may take a moment."""
-    with trio.move_on_after(5):
+    with trio.move_on_after(patience):
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
             await trio.sleep(0.02)
         return True
@@ -135,6 +136,59 @@ async def test_a_daemon_is_not_left_behind_by_a_server_that_is_killed(tmp_path: 
         child = await child_of(tmp_path)
         await process.kill()
         assert await is_gone(child)
+
+
+async def test_a_daemon_is_what_a_server_leaves(tmp_path: Path) -> None:
+    process = server(tmp_path, "daemon")
+    async with process.running():
+        child = await child_of(tmp_path)
+        assert len(process.survivors()) == 1, "the server itself is none"
+        process.send_signal("SIGTERM")
+        await process.exited()
+        (left,) = process.survivors()
+    assert left.startswith(f"process {child}: ")
+
+
+@pytest.mark.parametrize("words", [("child",), ("child", "escapes"), ("daemon",), ("daemon", "stubborn")])
+async def test_nothing_is_left_of_it_where_the_harness_is_killed(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Nothing that the harness can do in time: there is no signal handler for SIGKILL."""
+    script = f"""
+import sys, trio
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_server_process import server
+async def main():
+    process = server(Path({str(tmp_path)!r}), *{words!r})
+    async with process.running():
+        print(process.pid, flush=True)
+        await trio.sleep_forever()
+trio.run(main)
+"""
+    harness = await trio.lowlevel.open_process([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert harness.stdout is not None
+    with trio.fail_after(30):
+        pid = int(await harness.stdout.receive_some())
+        child = await child_of(tmp_path)
+        harness.kill()
+        await harness.wait()
+    assert await is_gone(pid, 20)
+    assert await is_gone(child, 20)
+
+
+async def test_its_keeper_goes_with_it(tmp_path: Path) -> None:
+    process = server(tmp_path)
+    async with process.running():
+        keepers = _keepers()
+        assert len(keepers) == 1
+    assert _keepers() == []
+
+
+def _keepers() -> list[psutil.Process]:
+    return [
+        each for each in psutil.Process().children() if any("keeper.py" in part for part in each.cmdline())
+    ]
 
 
 async def test_what_another_server_has_left_is_not_its_own(tmp_path: Path) -> None:

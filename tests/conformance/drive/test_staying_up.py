@@ -29,6 +29,10 @@ class Server:
     pid: int | None
     ended: int | None
 
+    @property
+    def children(self) -> tuple[int, ...]:
+        return ()
+
     def last_words(self) -> str:
         return "no memory left"
 
