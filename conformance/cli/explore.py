@@ -204,7 +204,7 @@ def replay_command(
     config = None if replay.config is None else _found(Path(replay.config), file)
     name = None if replay.subject == REFERENCE else replay.subject
     judged = Judged(replay.strict, replay.without)
-    named = explored(name, config, replay.seed, judged, app_dir=app_dir, app_loop=app_loop, again=True)
+    named = explored(name, config, replay.seed, judged, app_dir=app_dir, app_loop=app_loop, replay=file)
     try:
         check_triggers(replay.schedule.plan, triggers(named.exploration.config.dialect))
     except ValueError as error:

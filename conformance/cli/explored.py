@@ -51,28 +51,44 @@ def explored(
     *,
     app_dir: Path | None,
     app_loop: FlavourName | None,
-    again: bool = False,
+    replay: Path | None = None,
 ) -> Explored:
-    """What to explore. Raises `Failure` (2)."""
+    """What to explore. `replay`: the file in which app, config and `judged` stand; else they are options. Raises
+    `Failure` (2)."""
+
+    def given(option: str, field: str) -> str:
+        return option if replay is None else f"{replay}: {field}"
+
     try:
         rules = explored_without(judged.without)
     except ValueError as error:
-        raise Failure(f"--without: {error}", MISUSED) from error
+        raise Failure(f"{given('--without', 'without')}: {error}", MISUSED) from error
     loaded = None
-    if config is not None or not again:
-        loaded = read_config(None, config)
+    if config is not None or replay is None:
+        loaded = read_config(None, config, option=given("--config", "config"))
     if app is None and loaded is not None:
         app = loaded.config.target.app
         if app is None:
-            raise Failure(f"{loaded.source} has no target.app: name the application with --app", MISUSED)
+            naming = given("name the application with --app", "subject must name the application")
+            raise Failure(f"{loaded.source} has no target.app: {naming}", MISUSED)
     if app is None:
         reference = Exploration(
             reference_subject(), reference_config(), rules, seed=seed, strict=judged.strict
         )
         return Explored(reference, REFERENCE, None)
+    if loaded is None and replay is not None:
+        loaded = read_config(None, None)
+        if loaded is None:
+            raise Failure(
+                f"{replay}: config names no configuration, and there is none in this folder: it says which path of "
+                f"{app!r} is the stream",
+                MISUSED,
+            )
     if loaded is None:
         loaded = read_app_config(app, None, None)
-    subject = in_process(app, loaded, folder=app_dir, loop=app_loop)
+    subject = in_process(
+        app, loaded, folder=app_dir, loop=app_loop, named=f"{replay}: subject" if replay else None
+    )
     exploration = Exploration(
         asgi_subject(subject.make, Options(flavour=subject.loop)),
         loaded.config,
@@ -81,8 +97,8 @@ def explored(
         secrets=loaded.secrets,
         strict=judged.strict,
     )
-    given = {"--app-dir": app_dir, "--app-loop": app_loop}
-    options = tuple(word for name, value in given.items() if value for word in (name, str(value)))
+    elsewhere = {"--app-dir": app_dir, "--app-loop": app_loop}
+    options = tuple(word for name, value in elsewhere.items() if value for word in (name, str(value)))
     return Explored(exploration, app, loaded.source, options)
 
 

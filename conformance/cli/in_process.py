@@ -58,8 +58,10 @@ def in_process(
     folder: Path | None = None,
     loop: FlavourName | None = None,
     real_time: bool = False,
+    named: str | None = None,
 ) -> InProcess:
-    """The application of this name. Raises `Failure` (2) where there is none."""
+    """The application of this name. `named`: where that name stands, if neither in the configuration nor in `--app`.
+    Raises `Failure` (2) where there is none."""
     target = loaded.config.target
     if folder is not None and not folder.is_dir():
         raise Failure(f"--app-dir {folder}: there is no such folder", MISUSED)
@@ -68,6 +70,6 @@ def in_process(
         with importing(app):
             make = fresh_app(app, folder or (loaded.folder if configured else None))
     except AppNotFound as error:
-        named = f"{loaded.source}: target.app" if configured else "--app"
+        named = named or (f"{loaded.source}: target.app" if configured else "--app")
         raise Failure(f"{named} {error}", MISUSED) from error
     return InProcess(app, make, loop or target.app_loop or "asyncio", real_time)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -270,6 +271,39 @@ def test_a_damaged_replay_file_is_told(config: str | None, choices: tuple[Choice
     assert isinstance(result.exception, Failure)
     assert result.exception.code == MISUSED
     assert says in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"config": "none.toml"}, "replay.json: config none.toml: there is no such file"),
+        (
+            {"without": ("order.no-gpa",)},
+            "replay.json: without: 'order.no-gpa' is no rule that is explored; did",
+        ),
+        ({"subject": "nowhere:app"}, "replay.json: subject 'nowhere:app': there is no module 'nowhere'"),
+        ({"subject": "reference", "config": "url.toml"}, "replay.json: subject must name the application"),
+    ],
+)
+def test_what_is_wrong_in_a_replay_file_is_told_of_its_field(fields: dict[str, Any], says: str) -> None:
+    Path("url.toml").write_text('[target]\nurl = "http://127.0.0.1:8000/events"\n')
+    replay = Replay(subject=RACE, config="sse-conformance.toml", schedule=Schedule())
+    save_replay(Path("replay.json"), msgspec.structs.replace(replay, **fields))
+    result = typed("replay", "replay.json")
+    assert isinstance(result.exception, Failure)
+    assert result.exception.code == MISUSED
+    assert says in str(result.exception)
+    assert "--" not in str(result.exception)
+
+
+def test_a_replay_file_that_names_no_configuration_where_there_is_none_is_told() -> None:
+    Path("sse-conformance.toml").unlink()
+    save_replay(Path("replay.json"), Replay(subject=RACE, schedule=Schedule()))
+    result = typed("replay", "replay.json")
+    assert isinstance(result.exception, Failure)
+    assert "replay.json: config names no configuration, and there is none in this folder" in str(
+        result.exception
+    )
 
 
 @pytest.mark.parametrize(
