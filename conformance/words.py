@@ -13,8 +13,9 @@ def explain(case: Case, mend: str) -> str:
     lines = [
         f"{case.verdict.value} {case.rule} ({case.level.value}) in {case.scenario}: {visible(case.reason)}"
     ]
-    for finding in case.findings:
-        lines.append(f"  {visible(finding.message)}")
+    for index, finding in enumerate(case.findings):
+        if index or finding.message != case.reason:
+            lines.append(f"  {visible(finding.message)}")
         lines += [f"    {visible(evidence_line(evidence))}" for evidence in finding.evidence]
     if case.history is not None:
         lines.append(f"  history: {case.history}")

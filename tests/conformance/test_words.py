@@ -15,13 +15,13 @@ def test_a_case_says_what_where_and_how_to_mend_it_and_hostile_text_is_shown_by_
         scenario="subscribe",
         verdict=Verdict.FAIL,
         reason=EVIL,
-        findings=(Finding(EVIL, (evidence,)),),
+        findings=(Finding(EVIL, (evidence,)), Finding(f"another {EVIL}")),
         history="histories/subscribe.jsonl",
     )
-    first, message, seen, history, mend = explain(case, "Send JSON.").splitlines()
+    first, seen, another, history, mend = explain(case, "Send JSON.").splitlines()
     assert first.startswith("fail wire.json (MUST) in subscribe: ‹ESC›[31mred")
-    assert message.startswith("  ‹ESC›[31mred")
     assert seen.startswith("    a · at 1.500 s · byte 7 · expected a word · got ‹ESC›[31mred")
+    assert another.startswith("  another ‹ESC›[31mred")  # the reason says what the first finding says
     assert history == "  history: histories/subscribe.jsonl"
     assert mend == "  mend: Send JSON."
-    assert (first + message + seen).isprintable()
+    assert (first + seen + another).isprintable()
