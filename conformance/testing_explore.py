@@ -4,10 +4,12 @@ import os
 import shlex
 import warnings
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from conformance.asgi import Options
+from conformance.asgi.load import no_app, no_factory
 from conformance.asgi.types import ASGIApp
 from conformance.config import load_config
 from conformance.explore import (
@@ -68,16 +70,21 @@ class Explore:
         broken SHOULD fails, too; else it is a `BrokenShould`, which is a warning.
 
         Raises `AssertionError` with the smallest schedule that breaks a rule, `ConfigError`, `ValueError`
-        for a name in `without` that is none; of a replay file
-        also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that break nothing.
+        for a name in `without` that is none, `TypeError` where `make` is no factory or makes no application;
+        of a replay file also `ReplayError`, `OSError`, and `NotRepeatable` where it gives different histories that
+        break nothing.
         """
         __tracebackhide__ = True
         if schedules < 1:
             raise ValueError(f"schedules={schedules}: at least one must be tried")
+        if wrong := no_factory(make):
+            raise TypeError(f"sse_explore: {wrong}")
         self._calls += 1
         loaded = load_config(self._beside / config, environ=os.environ)
         rules = explored_without(without)
-        subject = asgi_subject(make, Options(flavour=loaded.config.target.app_loop or "asyncio"))
+        subject = asgi_subject(
+            partial(_made, make), Options(flavour=loaded.config.target.app_loop or "asyncio")
+        )
 
         replay = load_replay(self._replay) if self._replay is not None else None
         strict |= self._strict or (replay is not None and replay.strict)
@@ -135,6 +142,13 @@ class Explore:
         history = "the identical history" if same else "the history differs from the one that was found"
         if played.broken:
             raise AssertionError("\n".join((*_told(played, other), "", f"{self._replay}: {history}")))
+
+
+def _made(make: Callable[[], ASGIApp]) -> ASGIApp:
+    app = make()
+    if wrong := no_app("what the factory made", app):
+        raise TypeError(f"sse_explore: {wrong}")
+    return app
 
 
 def _told(played: Played, other: Played | None) -> list[str]:

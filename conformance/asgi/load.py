@@ -87,23 +87,44 @@ def _made(name: str, path: str, factory: Any) -> Any:
 
 
 def _checked(name: str, made: bool, app: Any) -> ASGIApp:
-    if inspect.isawaitable(app):
-        if inspect.iscoroutine(app):
-            app.close()
-        raise AppNotFound(f"{name!r}: the factory is async; an application is made by an ordinary function")
-    if not callable(app):
-        raise AppNotFound(f"{name!r} is {_a(app)}, which is not callable, so it is no ASGI application")
-    taken = _arguments(app)
-    if taken == 0 and not made:
+    if not made and callable(app) and _arguments(app) == 0:
         raise AppNotFound(
             f"{name!r} takes no arguments: where it makes the application, write {name + '()'!r}"
         )
-    if taken is not None and taken != 3:
-        hint = " (that is how WSGI or ASGI 2 looks)" if taken in (1, 2) else ""
-        raise AppNotFound(
-            f"{name!r} takes {taken} arguments; ASGI 3.0 calls with (scope, receive, send){hint}"
-        )
+    if wrong := no_app(repr(name), app):
+        raise AppNotFound(wrong)
     return cast(ASGIApp, app)
+
+
+def no_app(what: str, app: Any) -> str:
+    """Why `app`, which is called `what`, is no ASGI application; "" where it can be one."""
+    if inspect.isawaitable(app):
+        if inspect.iscoroutine(app):
+            app.close()
+        return f"{what}: the factory is async; an application is made by an ordinary function"
+    if not callable(app):
+        return f"{what} is {_a(app)}, which is not callable, so it is no ASGI application"
+    taken = _arguments(app)
+    if taken is None or taken == 3:
+        return ""
+    hint = " (that is how WSGI or ASGI 2 looks)" if taken in (1, 2) else ""
+    return f"{what} takes {taken} arguments; ASGI 3.0 calls with (scope, receive, send){hint}"
+
+
+def no_factory(make: Any) -> str:
+    """Why `make` is nothing that makes an ASGI application when it is called; "" where it can be."""
+    wanted = "a function without arguments that makes a fresh application, e.g. `lambda: make_app()`"
+    if not callable(make):
+        return f"{make!r:.80} is {_a(make)}, which cannot be called: give {wanted}"
+    try:
+        inspect.signature(make).bind()
+    except ValueError:  # nobody knows what it takes
+        return ""
+    except TypeError:
+        if not no_app("", make):
+            return f"{make!r:.80} is an application already, and each schedule takes one of its own: give {wanted}"
+        return f"{make!r:.80} takes arguments, and is called without any: give {wanted}"
+    return ""
 
 
 def _arguments(app: Any) -> int | None:
