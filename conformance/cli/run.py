@@ -160,10 +160,6 @@ def run_command(
     histories = prepare(folder)
     with tempfile.TemporaryDirectory(prefix="sse-conformance-") as state:
         loaded = apply_watched(given or built_in(Path(state)), pid, cycles)
-        what = visible(url if url is not None else loaded.source)
-        if served is not None:
-            what = f"{visible(served.name)} {served.how}"
-        err.print(f"driving {what}: {plural(len(scenarios), 'scenario')}", highlight=False, markup=False)
         job = Job(
             loaded,
             scenarios,
@@ -177,6 +173,10 @@ def run_command(
             app=served,
         )
         check_room(job)
+        what = visible(url if url is not None else loaded.source)
+        if served is not None:
+            what = f"{visible(served.name)} {served.how}"
+        err.print(f"driving {what}: {plural(len(scenarios), 'scenario')}", highlight=False, markup=False)
         began = time.monotonic()
         ran = _performed(job)
         if served is not None:

@@ -31,6 +31,7 @@ def test_a_crowd_that_takes_more_descriptors_than_there_are(sse: Sse, few: None,
     written(tmp_path, 300)
     code, _, said = sse("run")
     assert code == 2
+    assert "driving" not in said  # nothing is
     assert (
         "limits.crowd: 300 streams at once take some 428 descriptors, and this process may have 256" in said
     )
