@@ -166,7 +166,7 @@ def test_a_channel_of_better_sse_keeps_nothing_for_who_was_away(better_sse: Path
         **CUT_OFF,
     }
     assert (ran.warns, ran.code) == ({}, 1)
-    assert "let nothing through: less than 4 KiB came, and the connection was not closed" in ran.said
+    assert "let nothing through, as less than 4 KiB came and the connection was not closed" in ran.said
 
 
 @pytest.mark.needs("node")

@@ -107,9 +107,9 @@ def test_a_run_ends_in_its_time_and_in_bounded_memory(runs: dict[str, "Future[En
     [
         ("no head", "/events: no response head within 5 s. "),
         ("closes", "/events: the connection ended before the response did. Does the server speak HTTP/1.1"),
-        ("garbage", "/events: not HTTP/1.1 as expected: "),
+        ("garbage", "/events: not HTTP/1.1 as expected ("),
         ("redirects", "/events: redirected again and again; gave up after 10 redirects. Give the address"),
-        ("endless head", "/events: not HTTP/1.1 as expected: "),
+        ("endless head", "/events: not HTTP/1.1 as expected ("),
     ],
 )
 def test_where_there_is_no_response_one_sentence_says_why(

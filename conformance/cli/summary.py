@@ -95,7 +95,7 @@ def _print_reasons(console: Console, results: Results, kind: Status) -> None:
     if reasons:
         console.print(f"\n{kind.value.capitalize()}:")
     for reason, told in reasons.items():
-        text = Text(f"{brief(visible(reason), _LONGEST)}: ", style=_STYLES[kind][1])
+        text = Text(f"{brief(visible(reason), _LONGEST)} · ", style=_STYLES[kind][1])
         text.append(by_area(case.rule for case in told))
         text.append(f" in {_few(list(dict.fromkeys(case.scenario for case in told)))}", style="dim")
         show(console, text, indent=8)

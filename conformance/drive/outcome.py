@@ -15,19 +15,19 @@ def how_it_failed(error: Exception) -> tuple[How, str]:
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "tls", f"the certificate was not accepted: {cause.verify_message}"
+            return "tls", f"the certificate was not accepted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError) and isinstance(error, httpx.ConnectError):
-            return "tls", f"the TLS handshake failed: {cause.reason or cause}"
+            return "tls", f"the TLS handshake failed ({cause.reason or cause})"
         if isinstance(cause, ConnectionRefusedError):
-            return "refused", "connection refused: nobody listens at this address"
+            return "refused", "connection refused, nobody listens at this address"
     text = str(error) or type(error).__name__
     match error:
         case httpx.ConnectTimeout():
-            return "unreachable", f"no connection: {text}"
+            return "unreachable", f"no connection ({text})"
         case httpx.ConnectError() if "refused" in text.lower():
-            return "refused", "connection refused: nobody listens at this address"
+            return "refused", "connection refused, nobody listens at this address"
         case httpx.ConnectError():
-            return "unreachable", f"no connection: {text}"
+            return "unreachable", f"no connection ({text})"
         case httpx.TooManyRedirects():
             return "protocol", "redirected again and again; gave up after 10 redirects"
         case httpx.RemoteProtocolError() if text.startswith(_CUT_SHORT):
@@ -35,7 +35,7 @@ def how_it_failed(error: Exception) -> tuple[How, str]:
         case httpx.ReadError() | httpx.WriteError():
             return "reset", "the connection was reset"
         case _:
-            return "protocol", f"not HTTP/1.1 as expected: {text}"
+            return "protocol", f"not HTTP/1.1 as expected ({text})"
 
 
 def _causes(error: BaseException) -> list[BaseException]:

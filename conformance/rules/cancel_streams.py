@@ -31,7 +31,7 @@ from conformance.rules.order_content import content, label, listed, told
 from conformance.rules.resume_return import namer
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.stalls import room
-from conformance.rules.streams import nothing_to_read, readable
+from conformance.rules.streams import no_response, nothing_to_read, readable
 from reports.results import Finding
 
 _BACK = "back"
@@ -195,7 +195,7 @@ def stays_cancelled(history: History) -> Judgement:
     if back is None:
         return inconclusive("nobody came back")
     if back.head is None:
-        return inconclusive(f"who came back got no response: {back.ended.detail if back.ended else ''}")
+        return inconclusive(f"who came back got {no_response(back)}")
     looks = states(history, back)
     when = Places(history).of(back)
     before = [look for look in looks if look.answered < when.early]

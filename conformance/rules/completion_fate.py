@@ -7,6 +7,7 @@ from conformance.dialect import Role
 from conformance.history import Arrival, EventArrival, Exchange, History, How
 from conformance.rules.order_content import excerpt, label, told
 from conformance.rules.rule import evidence_at
+from conformance.rules.streams import no_response
 from fault_injection.faults import Blackhole, Disconnect, Refuse
 from reports.outcome import plural
 from reports.results import Evidence
@@ -54,9 +55,8 @@ def fate(history: History, stream: Exchange) -> Fate:
         completed = stream.is_event_stream and stream.completed is not None
         return Fate("completed" if completed else "cut", "was cut by the link or with the server")
     if stream.head is None:
-        detail = stream.ended.detail if stream.ended else "the record stops"
         left_alone = stream.how == "timeout" or hung_up(history, stream)
-        return Fate("unanswered" if left_alone else "unknown", f"got no response: {detail}")
+        return Fate("unanswered" if left_alone else "unknown", f"got {no_response(stream)}")
     if not stream.is_event_stream:
         return Fate("no-stream", f"was answered with {answer_of(stream)}")
     if stream.completed is not None:
@@ -102,7 +102,7 @@ def _overdue(history: History, stream: Exchange) -> Fate:
     meanwhile = f"nothing but {plural(beats, 'heartbeat')} came" if beats else "nothing came"
     if events:
         meanwhile += f" {_after(stream)}"
-    return Fate("silent", f"is still silent after {end - asked:.3g} s (limits.completion): {meanwhile}")
+    return Fate("silent", f"is still silent after {end - asked:.3g} s (limits.completion), and {meanwhile}")
 
 
 def _after(stream: Exchange) -> str:

@@ -20,7 +20,7 @@ from conformance.rules.http_seen import (
 )
 from conformance.rules.rule import Judgement, broken, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
-from conformance.rules.streams import is_shared, was_cancelled
+from conformance.rules.streams import is_shared, no_response, was_cancelled
 from reports.results import Finding, Level
 
 
@@ -69,9 +69,8 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
 
 
 def _unanswered(stream: Exchange) -> Finding:
-    detail = stream.ended.detail if stream.ended else ""
     return Finding(
-        f"{stream.name} asked for the stream and got no response: {detail or stream.how}",
+        f"{stream.name} asked for the stream and got {no_response(stream)}",
         (evidence_at(end_of(stream), stream.name, expected="200", actual=ending(stream)),),
     )
 

@@ -7,7 +7,7 @@ from math import inf
 
 from conformance.history import Exchange, History
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable
-from conformance.rules.streams import nothing_to_read, readable, resumes, same_stream
+from conformance.rules.streams import no_response, nothing_to_read, readable, resumes, same_stream
 from reports.results import Evidence
 
 HEADS = ("subscribe", "failing-job", "after-completion", "resume-after-cut", "completion-while-away")
@@ -31,8 +31,8 @@ def status_of(stream: Exchange) -> int:
 
 def no_answer(history: History) -> Judgement:
     """The judgement where no request for a stream was answered, with what happened instead."""
-    ended = next((stream.ended for stream in history.streams if stream.ended), None)
-    return inconclusive(f"no response: {ended.detail or ended.how}" if ended else "no response")
+    told = next((stream for stream in history.streams if stream.ended), None)
+    return inconclusive(no_response(told) if told else "no response")
 
 
 def opened(history: History) -> tuple[tuple[Exchange, ...], Judgement | None]:

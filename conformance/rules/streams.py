@@ -41,8 +41,15 @@ def nothing_to_read(history: History) -> Judgement:
         return not_applicable("the response is no event stream")
     if heads:
         return not_applicable(f"the stream was answered with status {heads[0].status}")
-    ended = next((stream.ended for stream in history.streams if stream.ended and stream.ended.detail), None)
-    return inconclusive(f"no response: {ended.detail}" if ended else "no response")
+    told = next((stream for stream in history.streams if stream.ended and stream.ended.detail), None)
+    return inconclusive(no_response(told) if told else "no response")
+
+
+def no_response(stream: Exchange) -> str:
+    """How a request ended that got none, in words: `no response head within 5 s`, or `no response (the connection was
+    reset)`."""
+    detail = (stream.ended.detail or stream.ended.how) if stream.ended else "the record stops"
+    return detail if detail.startswith("no response") else f"no response ({detail})"
 
 
 def is_shared(history: History) -> bool:

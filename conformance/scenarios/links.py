@@ -36,9 +36,9 @@ async def buffering_middlebox(stage: Stage) -> None:
         how = await subscriber.finished()
         if subscriber.status is not None or how != "timeout" or not stage.answered:
             return
-    nothing = "the middlebox let nothing through: less than 4 KiB came, and the connection was not closed"
+    nothing = "the middlebox let nothing through, as less than 4 KiB came and the connection was not closed"
     if stage.dialect.completion is None or stage.config.expect.terminates is False:
-        raise Skipped(f"{nothing}, as that of an endless stream is not")
+        raise Skipped(f"{nothing}: that of an endless stream is not")
     raise Unreached(
         f"{nothing}: the stream did not end, or the server kept the connection though the request said "
         "Connection: close (RFC 9112, section 9.6)"

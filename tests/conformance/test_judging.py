@@ -381,7 +381,7 @@ async def test_the_results_are_in_the_order_of_the_catalogue_and_without_passwor
     assert [each.name for each in outcome.results.scenarios] == ["quiet", "subscribe"]
     assert list(outcome.histories) == ["quiet", "subscribe"]
     assert b"hunter2" not in msgspec.json.encode(outcome.results)
-    assert "connection refused: nobody listens at this address" in (outcome.results.unreached or "")
+    assert "connection refused, nobody listens at this address" in (outcome.results.unreached or "")
 
 
 async def test_scenarios_that_disturb_come_alone_and_last(autojump_clock: trio.testing.MockClock) -> None:
@@ -425,6 +425,6 @@ async def test_an_unreached_start_is_the_reason_of_the_run(autojump_clock: trio.
     config = Config(target=Target(url="http://h", start=Start(path="/jobs")))
     outcome = await run(setting(config=config), [Scenario("subscribe", "", starts)], [saying(PASSES)])
     assert outcome.results.cases[0].verdict is Verdict.INCONCLUSIVE
-    assert "POST /jobs: connection refused: nobody listens at this address" in (
+    assert "POST /jobs: connection refused, nobody listens at this address" in (
         outcome.results.unreached or ""
     )

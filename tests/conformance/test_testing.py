@@ -94,7 +94,7 @@ def test_a_fault_with_a_trigger_that_there_is_not() -> None:
 def test_where_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(TargetError, match=f"127.0.0.1:{port}/events: connection refused: nobody listens"):
+    with pytest.raises(TargetError, match=f"127.0.0.1:{port}/events: connection refused, nobody listens"):
         record(f"http://127.0.0.1:{port}/events")
     with pytest.raises(ConfigError, match="expected an http or https URL"):
         record("ftp://example.org/")
@@ -105,7 +105,7 @@ def test_whatever_the_server_does_is_in_the_history(kind: str) -> None:
     with served(HOSTILE[kind]) as url:
         history = record(url)
     assert history.streams[0].how in {"truncated", "protocol"}
-    with pytest.raises(AssertionError, match=r"fail http\.status .* got no response: "):
+    with pytest.raises(AssertionError, match=r"fail http\.status .* got no response \("):
         assert_conforms(history)
 
 

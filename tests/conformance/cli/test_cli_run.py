@@ -122,7 +122,7 @@ def test_where_nothing_is_judged_the_reasons_are_said(sse: Sse) -> None:
     assert said.code == 3
     assert "Nothing was judged" in said.out
     assert (
-        "needs target.start.capture in the configuration: http.unknown-stream; resource.stays-up; "
+        "needs target.start.capture in the configuration · http.unknown-stream; resource.stays-up; "
         "security.error-hygiene in unknown-stream" in " ".join(said.out.split())
     )
 

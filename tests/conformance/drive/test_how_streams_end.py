@@ -163,7 +163,7 @@ async def test_nobody_listens() -> None:
     (stream,) = played.streams
     assert (stream.how, stream.ended and stream.ended.detail) == (
         "refused",
-        "connection refused: nobody listens at this address",
+        "connection refused, nobody listens at this address",
     )
     assert stream.connected is None
 

@@ -69,7 +69,7 @@ def starts(reply: bytes) -> Handler:
         (starts(answer(b'{"id": "' + b"x" * 70_000 + b'"}')), "cannot be sent: URL too long"),
         (
             starts(answer(b"", b"302 F", b"Location: http://h:99x/")),
-            "POST /jobs: not HTTP/1.1 as expected: Invalid URL",
+            "POST /jobs: not HTTP/1.1 as expected (Invalid URL",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from conformance.judging import judge_by
 from conformance.races import RACES
 from conformance.rules import RULES, Rule
 from conformance.scenarios import SCENARIOS
-from conformance.specimens import REFERENCE, SPECIMENS, Specimen, examine
+from conformance.specimens import REFERENCE, SPECIMEN, SPECIMENS, Specimen, examine
 from fault_injection.virtual import VirtualNetwork
 
 RULE = {rule.name: rule for rule in RULES}
@@ -62,3 +62,21 @@ async def test_the_reference_breaks_nothing(scenario: str, autojump_clock: objec
     verdicts = {rule.name: judge_by(history, rule) for rule in RULES if history.scenario in rule.scenarios}
     wrong = {name: each for name, each in verdicts.items() if each.verdict in {"broken", "inconclusive"}}
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("specimen", "scenario"),
+    [
+        ("live-only", "late-subscriber"),
+        ("live-only", "completion-while-away"),
+        ("keeping-its-lock", "resume-after-cut"),
+    ],
+)
+async def test_a_reason_is_a_sentence_and_no_chain_of_colons(
+    specimen: str, scenario: str, autojump_clock: object
+) -> None:
+    history = await _history(SPECIMEN[specimen], scenario)
+    judgements = [judge_by(history, rule) for rule in RULES if history.scenario in rule.scenarios]
+    reasons = {each.reason for each in judgements if each.verdict == "inconclusive"}
+    assert reasons
+    assert not [reason for reason in reasons if reason.count(": ") > 1]

@@ -61,10 +61,13 @@ def test_a_completion_that_came_is_delivered() -> None:
         ),
         (
             stream([*UNTOLD, (4.0, HEARTBEAT), (8.0, HEARTBEAT)], how="timeout", ended=10.0),
-            "a is still silent after 10 s (limits.completion): nothing but 2 heartbeats came "
+            "a is still silent after 10 s (limits.completion), and nothing but 2 heartbeats came "
             "after event 2 (progress) at 0.200 s",
         ),
-        (stream(how="timeout", ended=10.0), "a is still silent after 10 s (limits.completion): nothing came"),
+        (
+            stream(how="timeout", ended=10.0),
+            "a is still silent after 10 s (limits.completion), and nothing came",
+        ),
         (
             stream(sent("progress", "stream_end"), how="timeout", ended=2.2),
             "a got the end marker at 0.200 s and no completion before it",
@@ -107,7 +110,7 @@ def test_the_status_endpoint_that_knows_better_is_quoted() -> None:
     [
         (stream(UNTOLD, how="dropped"), "no subscriber stayed to the end"),
         (stream(UNTOLD, how="truncated", fired=[(0.2, CUT)]), "no subscriber stayed to the end"),
-        (stream(status=0, how="refused", detail="nobody listens"), "no response: nobody listens"),
+        (stream(status=0, how="refused", detail="nobody listens"), "no response (nobody listens)"),
         (
             stream([(t / 2, event(t)) for t in range(1, 20)], how="timeout", ended=10.0),
             "a still brought events",

@@ -134,7 +134,7 @@ def test_who_is_hung_up_on_without_a_response_has_none(how: How) -> None:
     gone = stream(status=0, name="late", at=1.0, how=how, detail="the connection was reset")
     judgement = judge_by(made_up(head(), gone), RULE["http.status"])
     assert judgement.verdict == "broken"
-    assert judgement.reason == "late asked for the stream and got no response: the connection was reset"
+    assert judgement.reason == "late asked for the stream and got no response (the connection was reset)"
 
 
 @pytest.mark.parametrize("how", ["refused", "unreachable", "tls"])

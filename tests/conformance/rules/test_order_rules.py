@@ -412,7 +412,7 @@ def test_responses_that_are_no_event_stream_are_not_judged(rule: Rule) -> None:
         assert judged(rule, group, terms=SHARED).verdict == "not-applicable"
     nothing = stream(how="refused", status=0, detail="connection refused")
     judgement = judged(rule, nothing, terms=SHARED)
-    assert (judgement.verdict, judgement.reason) == ("inconclusive", "no response: connection refused")
+    assert (judgement.verdict, judgement.reason) == ("inconclusive", "no response (connection refused)")
 
 
 PIECES = st.lists(st.integers(min_value=1, max_value=40), min_size=1, max_size=60)

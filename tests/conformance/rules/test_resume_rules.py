@@ -280,7 +280,7 @@ def test_an_id_beyond_ascii_is_known_again() -> None:
         ([stream(sent("progress", "complete"))], "the stream was over before the connection was"),
         ([stream(sent("progress"), ended=0.3)], "the subscriber did not come back: a was ended at 0.300 s"),
         ([cut(sent("progress"))], "the subscriber did not come back: a was cut by the link"),
-        ([stream(status=0, how="refused", detail="nobody listens")], "no response: nobody listens"),
+        ([stream(status=0, how="refused", detail="nobody listens")], "no response (nobody listens)"),
         (
             [cut(sent("progress")), back([], 1, status=404)],
             "no event came after it had come back: a-2 was answered",
