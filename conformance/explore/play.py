@@ -136,14 +136,16 @@ def digest(played: Played) -> str:
 
 
 def _patient(config: Config) -> Config:
-    """Schedules hold things up on purpose, and waiting is free: no limit shall be what breaks."""
+    """Schedules hold things up on purpose, and waiting is free: no limit shall be what breaks. A head is waited for as
+    long as a completion, and for long after nothing is held up any more: who has none by then hears of none."""
     limits = config.limits
+    completion = max(limits.completion, 4 * _PATIENCE)
     patient = msgspec.structs.replace(
         limits,
-        head=max(limits.head, _PATIENCE),
+        head=max(limits.head, completion),
         first_event=max(limits.first_event, _PATIENCE),
         close=max(limits.close, _PATIENCE),
-        completion=max(limits.completion, 4 * _PATIENCE),
+        completion=completion,
         cancellation=max(limits.cancellation, _PATIENCE),
     )
     return msgspec.structs.replace(config, limits=patient)

@@ -189,11 +189,11 @@ class _Held:
             for number in (exchange, "*"):
                 name = ".".join((number, kind, index, rest[1])) if rest else f"{number}.{kind}"
                 if name in self.holds:
-                    return MomentsChoice(delay=self.holds[name])
+                    return MomentsChoice(delay=min(self.holds[name], _HELD - trio.current_time()))
         return UNDISTURBED
 
     def news(self, exchange: int) -> News:
-        return AT_ONCE if self.late is None else News(until="never", at_most=self.late)
+        return AT_ONCE if self.late is None else News(until="never", at_most=min(self.late, _HELD))
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from conformance.rules.completion_failure import failure_reported
 from conformance.rules.completion_fate import LATE, evidence_of, fate
 from conformance.rules.completion_late import late_subscriber
 from conformance.rules.completion_status import says_finished, status_agrees
+from conformance.rules.completion_unanswered import waited, why_unanswered
 from conformance.rules.rule import Judgement, inconclusive, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN
 from conformance.rules.streams import from_the_beginning, is_shared, lasting, nothing_to_read, was_cancelled
@@ -27,8 +28,6 @@ from reports.results import Finding
     needs=("dialect.completion",),
 )
 def delivered(history: History) -> Judgement:
-    if not lasting(history):
-        return nothing_to_read(history)
     findings: list[Finding] = []
     doubts: list[str] = []
     heard = 0
@@ -45,6 +44,8 @@ def delivered(history: History) -> Judgement:
             findings.append(outcome)
         elif outcome:
             doubts.append(outcome)
+    if not findings and not lasting(history):
+        return nothing_to_read(history)
     if doubts and not findings:
         return inconclusive(doubts[0])
     if not findings and not heard:
@@ -62,7 +63,11 @@ def _unheard(history: History, connections: tuple[Exchange, ...]) -> Finding | s
             return ""
         case "no-stream" if len(connections) > 1 and stream.head is not None and stream.head.status == 204:
             pass  # told not to come back any more
-        case "ended" | "broken-off" | "silent":
+        case "unanswered" if not waited(history, stream):
+            return doubt
+        case "unanswered" if reason := why_unanswered(history, stream):
+            return f"{doubt}; {reason}"
+        case "ended" | "broken-off" | "silent" | "unanswered":
             if reason := _may_miss(history, connections, ended=outcome.what == "ended"):
                 return f"{doubt}; {reason}"
         case _:

@@ -36,7 +36,7 @@ from conformance.rules.completion_closing import clean_close
 from conformance.rules.completion_events import end_marker, last, once
 from conformance.rules.completion_late import late_subscriber
 from conformance.rules.completion_status import status_agrees
-from fault_injection.faults import Buffer, Plan
+from fault_injection.faults import Buffer, Latency, Plan, Slice
 
 # delivered
 
@@ -128,6 +128,62 @@ def test_what_the_record_does_not_show_is_not_judged(records: list[Record], reas
     judgement = judged(delivered, records)
     assert judgement.verdict == "inconclusive"
     assert judgement.reason.startswith(reason)
+
+
+PATIENT = msgspec.structs.replace(SHARED, limits=msgspec.structs.replace(SHARED.limits, head=10.0))
+LEFT = stream(UNTOLD, how="dropped", ended=0.3)
+UNANSWERED = stream(
+    name="a-2",
+    subscriber="a",
+    at=1.0,
+    status=0,
+    how="timeout",
+    ended=11.0,
+    detail="no response head within 10 s",
+)
+SLICED = Plan((Slice(size=64, gap=0.01),))
+
+
+@pytest.mark.parametrize(
+    ("others", "terms", "plan", "verdict", "reason"),
+    [
+        ((), PATIENT, None, "broken", "no response head within 10 s"),
+        ((), SHARED, None, "inconclusive", "no response head within 10 s"),  # usually it is given up before
+        ((), PATIENT, Plan((CUT, Latency(0.5))), "broken", "within 10 s"),
+        ((), PATIENT, Plan((Latency(6.0),)), "inconclusive", "; the link may have held the answer"),
+        ((), PATIENT, SLICED, "broken", "within 10 s"),
+        ((), PATIENT, Plan((Buffer(size=4096),)), "inconclusive", "; the link may have held the answer"),
+        (
+            [stream(name="b", how="dropped", ended=5.0)],
+            PATIENT,
+            None,
+            "inconclusive",
+            "for b, who was not there",
+        ),
+        (
+            [stream(name="b", at=12.0, how="dropped", ended=13.0)],
+            PATIENT,
+            None,
+            "inconclusive",
+            "b, who was not there",
+        ),
+        ([stream(name="b", status=0, how="timeout", ended=11.5)], PATIENT, None, "broken", "within 10 s"),
+        ([stream(WHOLE, name="b")], PATIENT, None, "broken", "within 10 s"),
+        (
+            [stream(name="b", how="dropped", ended=5.0), asked("completed", 11.0)],
+            PATIENT,
+            None,
+            "broken",
+            "; the status endpoint said 'completed' at 11.000 s",
+        ),
+    ],
+)
+def test_who_gets_no_head_for_as_long_as_the_work_may_take(
+    others: list[list[Record]], terms: Terms, plan: Plan | None, verdict: str, reason: str
+) -> None:
+    judgement = judged(delivered, LEFT, UNANSWERED, *others, terms=terms, plan=plan)
+    assert (judgement.verdict, judgement.reason[-len(reason) :]) == (verdict, reason)
+    assert judgement.reason.startswith("a left at 0.300 s; coming back, a-2 got no response head")
 
 
 def test_bytes_that_the_link_still_holds_are_not_the_servers_fault() -> None:
