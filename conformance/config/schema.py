@@ -45,6 +45,9 @@ Headers: TypeAlias = dict[HeaderName, HeaderValue]
 Seconds: TypeAlias = Annotated[
     float, msgspec.Meta(gt=0, le=_DAY, description=f"a number of seconds above 0 and up to {_DAY} (a day)")
 ]
+Lag: TypeAlias = Annotated[
+    float, msgspec.Meta(ge=0, le=_DAY, description=f"a number of seconds from 0 up to {_DAY} (a day)")
+]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, description="a whole number from 1 up")]
 Crowd: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=20_000, description="a whole number from 1 to 20000")]
 Bytes: TypeAlias = Annotated[
@@ -241,7 +244,8 @@ class Limits(_Table, frozen=True, kw_only=True):
     the request to the first event. `silence`: the longest gap without an event or a heartbeat. `delivery`:
     from an event's timestamp to its arrival. `close`: from completion (or the end marker) to the end of the
     response. `completion`: from the start to completion. `cancellation`: from a cancel or a disconnect to the
-    end of the work. `shutdown`: from SIGTERM to the exit. `body`: how much of each response is recorded.
+    end of the work. `status`: from the completion until the status endpoint must say so, too; 0: at once. `shutdown`:
+    from SIGTERM to the exit. `body`: how much of each response is recorded.
     `crowd`: how many streams at once the server may be asked for; each takes a port of this machine, which has some
     28,000 for one address. None: 20 of a server that the harness started, none of any other. `cycles`: how often the
     connect storm connects and drops; None: as often as fits into some two seconds.
@@ -255,6 +259,7 @@ class Limits(_Table, frozen=True, kw_only=True):
     close: Seconds = 5.0
     completion: Seconds = 60.0
     cancellation: Seconds = 2.0
+    status: Lag = 0.0
     shutdown: Seconds = 10.0
     body: Bytes = 8 * 2**20
     events: Count = 50_000

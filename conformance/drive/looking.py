@@ -110,6 +110,17 @@ def gauges_back(stage: Stage, before: Mapping[str, float | None]) -> Look:
     return look
 
 
+async def look_at_state(stage: Stage) -> None:
+    """Ask for the work's state, if `target.status` is configured. Where that may lag behind the stream
+    (`limits.status`), ask until it says that the work has ended, or for longer than it may lag."""
+    limit, status = stage.config.limits.status, stage.config.target.status
+    look = None if status is None or status.pointer is None else work_over(stage, stage.names)
+    if limit and look is not None:
+        await look_until_over(look, limit=limit)
+    else:
+        await stage.status()
+
+
 def work_over(stage: Stage, names: Mapping[str, str], active: float | None = None) -> Look | None:
     """A look whether the work has ended: by its status, else by the gauge `active`, which was at `active` before it
     began. None where neither is configured."""

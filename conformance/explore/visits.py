@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from conformance.dialect import Parsed, Role
+from conformance.drive.looking import look_at_state
 from conformance.drive.stage import Stage, Unreached
 from conformance.drive.subscription import Subscription
 from conformance.explore.schedule import OTHER, Beside, Cancel, Leave, Schedule
@@ -37,7 +38,7 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
                         _visit, stage, schedule, name, count if name == subscribers[0] else None
                     )
             count.end()
-        await stage.status()
+        await look_at_state(stage)
         await _settled(stage)
         if schedule.cancel is not None:
             await stage.status()  # work that runs on in spite of it ends as something else
@@ -89,7 +90,7 @@ async def _other_work(stage: Stage, schedule: Schedule, beside: Beside) -> None:
         stage.mark("no other work", str(refused))
         return
     await _visit(stage, schedule, OTHER)
-    await stage.status()
+    await look_at_state(stage)
 
 
 async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | None = None) -> None:
@@ -118,7 +119,7 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
 async def _ask_when_told(stage: Stage, here: Subscription) -> None:
     """Ask for the status as soon as the stream says that the work is over, as who fetches a result does."""
     if await here.until(lambda self: self.completed):
-        await stage.status()
+        await look_at_state(stage)
 
 
 async def _settled(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """Nothing goes wrong: one subscriber, two, a late one, a failing job, a long silence."""
 
+from conformance.drive.looking import look_at_state
 from conformance.drive.scenario import scenario
 from conformance.drive.stage import Stage
 from conformance.scenarios.coming_back import follow
@@ -11,7 +12,7 @@ async def subscribe(stage: Stage) -> None:
     async with stage.subscribe() as subscriber:
         await subscriber.finished()
     await follow(stage, subscriber)
-    await stage.status()
+    await look_at_state(stage)
 
 
 @scenario(
@@ -54,7 +55,7 @@ async def after_completion(stage: Stage) -> None:
         await first.finished()
         if not first.completed:
             stage.mark("no completion", "the first subscriber saw none")
-    await stage.status()
+    await look_at_state(stage)
     async with stage.subscribe("late") as late:
         await late.finished()
 
@@ -69,7 +70,7 @@ async def failing_job(stage: Stage) -> None:
     async with stage.subscribe() as subscriber:
         await subscriber.finished()
     await follow(stage, subscriber)
-    await stage.status()
+    await look_at_state(stage)
 
 
 @scenario(

@@ -262,6 +262,8 @@ WRONG = {
         "Allowed here: events, terminates, resumable, replay, shared, abandoned, superseding"
     ),
     URL + "[limits]\nhead = -1": f"limits.head: expected {SECONDS}; found -1",
+    URL
+    + "[limits]\nstatus = -1": "limits.status: expected a number of seconds from 0 up to 86400 (a day); found -1",
     URL + "[limits]\nhead = inf": f"limits.head: expected {SECONDS}; found inf",
     URL + '[limits]\nhead = "5s"': f'limits.head: expected {SECONDS}; found "5s"',
     URL + "[limits]\nbody = 100": (
@@ -299,7 +301,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "  url: unknown key; it belongs in [target]. Allowed here: target, dialect, expect, limits",
         '  target.stream.path: expected a path such as "/jobs/{job}" that starts with "/"; found "events"',
         '  limits.silnce: unknown key; did you mean "silence"? Allowed here: connect, head, first_event, '
-        "silence, delivery, close, completion, cancellation, shutdown, body, events, crowd, cycles",
+        "silence, delivery, close, completion, cancellation, status, shutdown, body, events, crowd, cycles",
         f"  limits.head: expected {SECONDS}; found 0",
     ]
     assert [problem.path for problem in caught.value.problems][:2] == [

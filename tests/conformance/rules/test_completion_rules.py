@@ -419,6 +419,23 @@ def test_a_status_endpoint_that_does_not_answer_says_nothing() -> None:
     assert judgement.reason == "the status endpoint did not answer: no complete answer within 5 s"
 
 
+def test_a_status_may_lag_where_that_is_declared() -> None:
+    lagging = msgspec.structs.replace(PLAIN, limits=msgspec.structs.replace(PLAIN.limits, status=0.5))
+    early = asked("running", 0.8)  # it was told at 0.3 s
+    at_last, late = asked("completed", 0.85, name="status-2"), asked("running", 0.9, name="status-3")
+    assert judged(status_agrees, stream(WHOLE), early, terms=PLAIN).verdict == "broken"
+    alone = judged(status_agrees, stream(WHOLE), early, terms=lagging)
+    assert alone.verdict == "inconclusive"
+    assert alone.reason == "the status was asked only while it may lag behind the stream (limits.status)"
+    assert judged(status_agrees, stream(WHOLE), early, at_last, terms=lagging).verdict == "conforms"
+    judgement = judged(status_agrees, stream(WHOLE), early, late, terms=lagging)
+    assert judgement.verdict == "broken"
+    assert judgement.reason.endswith("at 0.300 s, more than 0.5 s before (limits.status)")
+    assert len(judgement.findings) == 1  # the early one is none
+    silent = judged(status_agrees, stream(UNTOLD, ended=0.3), asked("completed", 0.4), terms=lagging)
+    assert silent.verdict == "broken"  # it may lag, and not run ahead
+
+
 def test_a_failure_that_nobody_declared_may_have_been_told() -> None:
     groups = stream(UNTOLD, ended=0.3), asked("failed")
     for terms, verdict in ((PLAIN, "broken"), (SILENT_ON_FAILURE, "inconclusive")):
