@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from conformance.history import History
-from conformance.rules.counted import counted
+from conformance.rules.singular import singular
+from reports.outcome import plural
 from reports.results import Evidence, Finding, Level, RuleInfo, Verdict
 
 Check: TypeAlias = Callable[[History], "Judgement"]
@@ -37,10 +38,10 @@ class Judgement:
 
 
 def conforms(observed: int, what: str) -> Judgement:
-    """It held `observed` times, for `what` (plural, e.g. "events": see `counted`). Nothing observed is inconclusive."""
+    """It held `observed` times, for `what` (plural, as "events": see `singular`). Nothing observed is inconclusive."""
     if observed < 1:
         return inconclusive(f"no {what} to judge by")
-    return Judgement("conforms", counted(observed, what))
+    return Judgement("conforms", plural(observed, singular(what), what))
 
 
 def broken(findings: Iterable[Finding]) -> Judgement:

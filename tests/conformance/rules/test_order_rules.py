@@ -12,13 +12,13 @@ from conformance.config import Expect
 from conformance.dialect import Dialect, Matcher, Scope
 from conformance.history import History, Record, Terms
 from conformance.rules import Judgement
-from conformance.rules.counted import counted
 from conformance.rules.order import RULES, increasing
 from conformance.rules.order_gaps import no_gap
 from conformance.rules.order_subscribers import subscribers_agree
 from conformance.rules.order_unique import no_duplicate, unique_ids
 from conformance.rules.rule import Rule
 from conformance.wire import encode_comment, encode_event
+from reports.outcome import plural
 
 SHARED = terms(TASK, Expect(shared=True, resumable=True))
 ALONE = terms(TASK)
@@ -53,7 +53,7 @@ def of(ids: Iterable[object], **others: object) -> list[Record]:
 def test_numbers_that_increase_are_right(ids: Sequence[object]) -> None:
     judgement = judged(increasing, of(ids))
     assert judgement.verdict == "conforms"
-    assert judgement.reason == counted(len(ids) - 1, "steps")
+    assert judgement.reason == plural(len(ids) - 1, "step")
 
 
 def test_a_number_that_goes_back_is_named_with_its_place() -> None:

@@ -1,4 +1,4 @@
-"""How many of what were observed, in words: rules name what they count in the plural, and one of it is singular."""
+"""One of what was observed, in words: rules name what they count in the plural."""
 
 import re
 from typing import Final
@@ -16,14 +16,12 @@ _AFTER_ONE: Final = (
 )
 
 
-def counted(count: int, what: str) -> str:
-    """`1 subscriber who was told`, `2 subscribers who were told`. `what` is a plural with what is said of it, up to a
+def singular(what: str) -> str:
+    """`subscriber who was told`, of `subscribers who were told`. `what` is a plural with what is said of it, up to a
     colon or semicolon; a singular that does not end in s stays as it is."""
-    if count != 1:
-        return f"{count} {what}"
     end = re.search("[:;]|$", what)
     assert end is not None
     one, changed = _HEAD.subn(r"\1\2", what[: end.start()], count=1)
-    for pattern, singular in _AFTER_ONE if changed else ():
-        one = pattern.sub(singular, one)
-    return f"1 {one}{what[end.start() :]}"
+    for pattern, after_one in _AFTER_ONE if changed else ():
+        one = pattern.sub(after_one, one)
+    return one + what[end.start() :]
