@@ -77,7 +77,7 @@ def _settled(judged: Sequence[tuple[_Watched, Trend]], what: str) -> Judgement:
         return settle((_finding(watched, found) for watched, found in leaks), 0, "")
     for watched, found in judged:
         if found.verdict == "undecided":
-            return inconclusive(f"{_configured_as(watched.name)}: {found.reason}{_numbers(watched, found)}")
+            return inconclusive(f"{_configured_as(watched.name)}{_numbers(watched, found)}: {found.reason}")
     cycles = max((found.cycles for _, found in judged), default=0)
     return settle(
         (),
@@ -91,7 +91,7 @@ def _finding(watched: _Watched, found: Trend) -> Finding:
     assert watched.after.value is not None
     said = _amount(watched.name, watched.after.value)
     message = (
-        f"{watched.name} grows by {_amount(watched.name, found.slope)} with every connection that is dropped"
+        f"{watched.name} grows by {_amount(watched.name, found.slope)} with every connection that is dropped: it"
         f"{_numbers(watched, found)}, and is {said} when all have gone"
     )
     return Finding(
@@ -117,7 +117,8 @@ def _numbers(watched: _Watched, found: Trend) -> str:
         _amount(watched.name, value) for value in (found.first, found.last, found.low, found.high)
     )
     return (
-        f" ({low} to {high} with 99 % certainty): from {first} to {last} over {plural(found.cycles, 'cycle')}"
+        f" went from {first} to {last} over {plural(found.cycles, 'cycle')}, by {low} to {high} with each (99 % "
+        "certainty)"
     )
 
 

@@ -104,7 +104,9 @@ def test_a_gauge_that_could_not_be_seen_is_called_as_it_is_configured() -> None:
 def test_few_cycles_say_nothing_of_memory_and_much_of_counts() -> None:
     memory = judged("resource.memory", growing("process.memory", 60 * MB, 0, cycles=24))
     assert memory.verdict == "inconclusive"
+    assert memory.reason.startswith("process.memory went from 60.00 MB to 60.00 MB over 19 cycles, by ")
     assert "so few cycles" in memory.reason
+    assert memory.reason.count(": ") == 1
     values: dict[int, float | None] = dict.fromkeys(range(1, 25), 9.0)
     assert judged("resource.descriptors", looked("process.descriptors", values, 9.0)).verdict == "conforms"
 
