@@ -42,9 +42,7 @@ def test_run_tells_of_the_race(folder: Path) -> None:
 
 
 def test_run_of_the_corrected_one_does_not(folder: Path) -> None:
-    code, said = typed(
-        folder, *COMMAND, "run", "--app", "app:make_correct()", "-r", "order", "-r", "completion"
-    )
+    code, said = typed(folder, *COMMAND, "run", "--app", "app:make_correct()", "--strict")
     assert code == 0, said
     assert {"order.subscribers-agree", "completion.late-subscriber"} <= verdicts(folder, "pass")
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
 
@@ -26,7 +26,13 @@ class Job:
 def make_app(*, correct: bool = False) -> FastAPI:
     app = FastAPI()
     jobs: dict[str, Job] = {}
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     tasks: set[asyncio.Task[None]] = set()
+
+    def known(name: str) -> Job:
+        if name not in jobs:
+            raise HTTPException(404, "there is no such job")
+        return jobs[name]
 
     async def work(job: Job) -> None:
         for _ in range(3):
@@ -47,11 +53,11 @@ def make_app(*, correct: bool = False) -> FastAPI:
 
     @app.get("/jobs/{name}")
     async def status(name: str) -> dict[str, str]:
-        return {"state": "completed" if jobs[name].finished else "running"}
+        return {"state": "completed" if known(name).finished else "running"}
 
     @app.get("/jobs/{name}/events")
     async def events(name: str) -> StreamingResponse:
-        job = jobs[name]
+        job = known(name)
 
         async def body() -> AsyncIterator[str]:
             queue: asyncio.Queue[str] = asyncio.Queue()
@@ -69,7 +75,7 @@ def make_app(*, correct: bool = False) -> FastAPI:
                 with suppress(ValueError):
                     job.queues.remove(queue)
 
-        return StreamingResponse(body(), media_type="text/event-stream")
+        return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
 
     return app
 
