@@ -49,6 +49,6 @@ def test_who_takes_the_slot_in_the_body_loses_none(tmp_path: Path) -> None:
 
 
 def test_the_explorer_finds_it() -> None:
-    result = typed("explore", "--config", str(FOLDER / "sse-conformance.toml"), "--schedules", "100")
+    result = typed("explore", "--config", str(FOLDER / "sse-conformance.toml"), "--schedules", "500")
     assert result.exit_code == 1, result.output
     assert "resource.gauges-return" in result.output
