@@ -71,7 +71,7 @@ def schedules(
     names = st.sampled_from(subscribers)
     seconds = st.sampled_from(_SECONDS)
     waits = st.sampled_from(_SECONDS[1:])
-    leave = _leaves(names, waits, st.none() | seconds | seconds)
+    leave = _leaves(names, waits, st.none() | seconds)
     unaware = st.builds(Unaware, waits)
     slow = st.builds(Hold, st.sampled_from(_SLOW), waits)
     hold = st.builds(Hold, _boundaries(), waits)
@@ -89,25 +89,24 @@ def schedules(
     together = (
         st.tuples(leave, unaware) | st.tuples(leave, slow | hold) | overlap
     )  # what most races at a leave take
-    others = st.lists(alone | alone | together, max_size=most)
-    first = _seldom(_other_work(waits)) if beside else _NOTHING
-    second = _seldom(_cancelled()) if cancel else _NOTHING
+    others = st.lists(alone | together, max_size=most)
+    first = _in_half(_other_work(waits)) if beside else _NOTHING
+    second = _in_half(_cancelled()) if cancel else _NOTHING
     return st.tuples(first, second, others).map(
         lambda parts: Schedule((*parts[0], *parts[1], *chain.from_iterable(parts[2])))
     )
 
 
-def _seldom(choices: st.SearchStrategy[tuple[Choice, ...]]) -> st.SearchStrategy[tuple[Choice, ...]]:
-    """In a quarter of the schedules: each leaves less of what is looked for in the others."""
-    alternatives = choices.map(tuple)  # one, and not as many as there are in it
-    return _NOTHING | _NOTHING | _NOTHING | alternatives
+def _in_half(choices: st.SearchStrategy[tuple[Choice, ...]]) -> st.SearchStrategy[tuple[Choice, ...]]:
+    """In half of the schedules: what is looked for in the others must be left."""
+    return _NOTHING | choices.map(tuple)  # which makes one alternative of it, and not as many as it has
 
 
 def _other_work(waits: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[Choice, ...]]:
     """Other work; now and then who watches it leaves."""
     begins = st.builds(Beside, st.just(0.0) | st.sampled_from(_SECONDS))
     leaves = _leaves(st.just(OTHER), waits, st.none() | st.sampled_from(_SECONDS))
-    return st.tuples(begins) | st.tuples(begins) | st.tuples(begins, leaves)
+    return st.tuples(begins) | st.tuples(begins, leaves)
 
 
 def _cancelled() -> st.SearchStrategy[tuple[Choice, ...]]:
@@ -162,4 +161,4 @@ def _boundaries() -> st.SearchStrategy[str]:
     sends = st.tuples(exchanges, st.just("send"), numbers, sides)
     receives = st.tuples(exchanges, st.just("receive"), st.sampled_from(("*", "0", "1")), sides)
     calls = st.tuples(exchanges, st.sampled_from(("call", "return")))
-    return st.one_of(sends, sends, receives, calls).map(".".join)
+    return st.one_of(sends, receives, calls).map(".".join)
