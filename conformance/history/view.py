@@ -323,6 +323,11 @@ class History:
         return tuple(each for each in self.exchanges if each.requested.purpose == "stream")
 
     @cached_property
+    def cancels(self) -> tuple[Exchange, ...]:
+        """The requests to cancel, in order."""
+        return tuple(each for each in self.exchanges if each.requested.purpose == "cancel")
+
+    @cached_property
     def subscribers(self) -> dict[str, tuple[Exchange, ...]]:
         """Each subscriber's connections, in order."""
         found: dict[str, list[Exchange]] = {}

@@ -13,11 +13,6 @@ from reports.results import Finding, Level
 _NOT_ASKED = "nobody cancelled the work"
 
 
-def cancels(history: History) -> tuple[Exchange, ...]:
-    """The requests to cancel, in order."""
-    return tuple(each for each in history.exchanges if each.requested.purpose == "cancel")
-
-
 def was_accepted(answer: Exchange) -> bool:
     """Whether a request to cancel was answered as one that is done, or will be."""
     return answer.head is not None and 200 <= answer.head.status < 300
@@ -36,7 +31,7 @@ def was_accepted(answer: Exchange) -> bool:
     needs=("target.cancel",),
 )
 def acknowledged(history: History) -> Judgement:
-    answer = next(iter(cancels(history)), None)
+    answer = next(iter(history.cancels), None)
     if answer is None:
         return inconclusive(_NOT_ASKED)
     looks = states(history, answer)
@@ -62,7 +57,7 @@ def acknowledged(history: History) -> Judgement:
         evidence = evidence_at(end_of(answer), answer.name, expected="2xx", actual=answer_of(answer))
         return settle([Finding(message, (evidence,))], 0, "")
     terms = history.terms.status
-    again = [places.at(each.requested) for each in cancels(history)[1:]]
+    again = [places.at(each.requested) for each in history.cancels[1:]]
     after = [
         look
         for look in looks
@@ -94,7 +89,7 @@ def acknowledged(history: History) -> Judgement:
     needs=("target.cancel",),
 )
 def twice(history: History) -> Judgement:
-    asked = cancels(history)
+    asked = history.cancels
     if not asked:
         return inconclusive(_NOT_ASKED)
     late = [each for each in asked if each is not asked[0] or _had_ended(history, each)]

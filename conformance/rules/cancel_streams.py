@@ -15,7 +15,7 @@ from conformance.rules.cancel_looks import (
     left_at,
     states,
 )
-from conformance.rules.cancel_request import cancels, was_accepted
+from conformance.rules.cancel_request import was_accepted
 from conformance.rules.cancel_staying import beside_all_who_leave, beside_one_who_leaves
 from conformance.rules.cancel_unasked import stopped_unasked
 from conformance.rules.completion_fate import (
@@ -55,7 +55,7 @@ _PREEMPTED = "the work completed before it could be cancelled"
     timing=True,
 )
 def stream_told(history: History) -> Judgement:
-    answer = next(iter(cancels(history)), None)
+    answer = next(iter(history.cancels), None)
     if answer is None or not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
     watching: dict[str, list[Exchange]] = {}
@@ -186,7 +186,7 @@ def _word(history: History, stream: Exchange, since: Moment) -> Arrival | None:
     needs=("target.cancel",),
 )
 def stays_cancelled(history: History) -> Judgement:
-    answer = next(iter(cancels(history)), None)
+    answer = next(iter(history.cancels), None)
     if answer is None or not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
     if ran_on := _another_end(history, states(history, answer)) or _more_of_it(history, answer):
@@ -306,7 +306,7 @@ def others_unaffected(history: History) -> Judgement:
 
 
 def _beside_the_cancelled(history: History) -> Judgement:
-    answer = next(iter(cancels(history)), None)
+    answer = next(iter(history.cancels), None)
     other = next((each for each in history.streams if each.requested.subscriber == _OTHER), None)
     if other is None:
         return not_applicable(

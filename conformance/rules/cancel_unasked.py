@@ -34,9 +34,7 @@ def stopped_unasked(history: History) -> Judgement:
 
 def _cancels_beside(history: History) -> Iterator[tuple[Exchange, Exchange, Arrival | None]]:
     """A request to cancel, a stream of other work, and what failure it was told of from then on."""
-    for cancel in history.exchanges:
-        if cancel.requested.purpose != "cancel":
-            continue
+    for cancel in history.cancels:
         for stream in lasting(history):
             told = (each for each in stream.having(Role.FAILURE) if each.time >= cancel.requested.time)
             yield cancel, stream, next(told, None)

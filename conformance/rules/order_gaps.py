@@ -56,14 +56,17 @@ class _Count:
         self.lane = lane
         self.events = events
         self.first = arrivals[0][0]
-        self.steps = [
-            _Step(self, start, end, arrival)
-            for (start, _), (end, arrival) in pairwise(arrivals)
-            if end > start  # steps back are `order.increasing`'s
-        ]
-        self.ways = {(step.start, step.end) for step in self.steps}
+        self.ways = {(start, end) for (start, _), (end, _) in pairwise(arrivals)}
         self.numbers = {value for value, _ in arrivals}
+        self._arrivals = arrivals
         self._sorted = sorted(self.numbers)
+
+    def steps(self) -> Iterator["_Step"]:
+        """The steps forward; those back are `order.increasing`'s. They know this count, so it does not keep them: rings
+        are garbage that only the collector finds, and in an exploration it would find much."""
+        for (start, _), (end, arrival) in pairwise(self._arrivals):
+            if end > start:
+                yield _Step(self, start, end, arrival)
 
     def between(self, start: Number, end: Number) -> list[Number]:
         """The numbers that came, before or after, between these two; the first thousand of them."""
@@ -101,7 +104,7 @@ def no_gap(history: History) -> Judgement:
     if not streams:
         return nothing_to_read(history)
     counts = [count for stream in streams for count in _counts(stream)]
-    steps = [step for count in counts for step in count.steps]
+    steps = [step for count in counts for step in count.steps()]
     if not steps:
         return _uncounted(streams)
     siblings = _siblings(history, counts)

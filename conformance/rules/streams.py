@@ -17,9 +17,7 @@ def readable(history: History) -> tuple[Exchange, ...]:
 def was_cancelled(history: History, stream: Exchange) -> bool:
     """Whether somebody asked to cancel the work of this stream, and was not turned away."""
     return any(
-        each.requested.names == stream.requested.names and not _is_refused(each)
-        for each in history.exchanges
-        if each.requested.purpose == "cancel"
+        each.requested.names == stream.requested.names and not _is_refused(each) for each in history.cancels
     )
 
 
