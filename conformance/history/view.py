@@ -452,7 +452,10 @@ def _exchange(records: Sequence[Record], requested: Requested, opening: Requeste
         ended=first(Ended),
         relayed=tuple(record for record in records if isinstance(record, Relayed)),
         fired=tuple(record for record in records if isinstance(record, Fired)),
-        dialect=bind_dialect(terms.dialect, requested.names),
+        # the request that begins the work has no name for it yet, and its answer is no stream
+        dialect=bind_dialect(terms.dialect, requested.names)
+        if requested.purpose == "stream"
+        else terms.dialect,
         limits=terms.limits,
     )
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.config import Limits
-from conformance.dialect import Dialect, Role, effective_dialect
+from conformance.dialect import Dialect, Role, Scope, effective_dialect
 from conformance.history import (
     Began,
     Chunk,
@@ -314,3 +314,11 @@ def test_of_an_older_history_the_header_tells_the_last_event_id() -> None:
     ).streams
     assert stream.came_with == "\u00e9"
     assert stream.opening is stream.requested
+
+
+def test_the_request_that_begins_the_work_needs_no_name_for_the_scope_of_a_bus() -> None:
+    dialect = Dialect(scope=Scope(pointer="/job", equals="{job}"))
+    start = Requested(exchange="start", purpose="start", method="POST", url="/jobs")
+    bus = Requested(exchange="a", purpose="stream", method="GET", url="/bus", names={"job": "1"})
+    _, stream = history([Began(terms=Terms(dialect=dialect)), start, bus]).exchanges
+    assert stream.dialect.scope == Scope(pointer="/job", equals="1")
