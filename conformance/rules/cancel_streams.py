@@ -108,7 +108,7 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
     if word is None:
         if severed(history, stream):
             return f"{stream.name} was cut off by the link"
-        if stream.how == "complete" and since.late < Places(history).at(stream.requested):
+        if stream.how == "complete" and _may_have_come_after(history, stream, since):
             return f"{stream.name} came when the work had been cancelled"
         if stream.how == "complete" and _comes_back_for_it(history, stream):
             return f"{stream.name} was ended at {end:.3f} s, when the work had not stopped yet; who came back was told"
@@ -146,6 +146,14 @@ def _heard(history: History, stream: Exchange, since: Moment) -> Finding | str:
             (evidence_for(stream, word), evidence_of(stream, "the end of the response")),
         )
     return ""
+
+
+def _may_have_come_after(history: History, stream: Exchange, since: Moment) -> bool:
+    """Whether it came when the work had been cancelled. Who was told nothing may have been on the way in until then,
+    also behind a head: where nothing is replayed, it rightly hears no word."""
+    if since.late < Places(history).at(stream.requested):
+        return True
+    return history.scenario == "explore" and history.terms.expect.replay != "all" and not told(stream)
 
 
 def _comes_back_for_it(history: History, stream: Exchange) -> bool:

@@ -202,6 +202,8 @@ def _unlike_the_count(history: History, back: Return) -> str | None:
     expected = history.terms.expect.events
     if expected is None or back.now.completed is None or not from_the_beginning(history, back.before[0]):
         return None
+    if back.now.having(Role.FAILURE):
+        return None  # work that failed, or was stopped, is not due to tell all
     name = namer(back.now.dialect, *map(told, back.before), back.got)
     names = [name(each) for each in (*back.had, *back.got) if each.role is not Role.END]
     count = len(names) if None in names else len(set(names))

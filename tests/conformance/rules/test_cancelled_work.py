@@ -15,6 +15,7 @@ from conformance.rules.completion_events import end_marker
 from conformance.rules.completion_status import status_agrees
 from conformance.rules.http_head import status
 from conformance.rules.order_subscribers import subscribers_agree
+from conformance.rules.resume import no_gap
 from conformance.rules.resume_outcomes import completion_survives
 from conformance.rules.rule import Rule
 
@@ -95,6 +96,31 @@ def test_who_comes_back_without_a_word_was_not_told() -> None:
         assert judgement.verdict == "broken"
         assert "a was ended at 0.300 s without a word" in judgement.reason
     assert stream_told.judge(explored(cancelled(0.25), back)).verdict == "inconclusive", "it came late"
+
+
+def test_where_nothing_is_replayed_who_is_on_the_way_in_may_miss_the_word() -> None:
+    empty = stream(name="a", subscriber="a", names=JOB, at=0.2, head=0.21, ended=0.3)
+    for replay, there, verdict in (
+        ("none", empty, "inconclusive"),
+        ("since-id", empty, "inconclusive"),
+        ("all", empty, "broken"),
+        ("none", part("a", 1, ended=0.3), "broken"),  # it was there
+    ):
+        expect = Expect(terminates=True, shared=True, replay=replay)  # type: ignore[arg-type]
+        records = made_up(there, cancelled(0.25), terms=held_to(expect), scenario="explore")
+        assert stream_told.judge(records).verdict == verdict, replay
+
+
+def test_who_comes_back_to_work_that_was_stopped_is_not_due_all_its_events() -> None:
+    expect = msgspec.structs.replace(EXPECT, events=3)
+
+    def judged(kind: str) -> str:
+        back = stream([(0.4, event(kind, 1))], name="a-2", subscriber="a", at=0.3, ended=0.5)
+        records = (_named(left("a", 0.0, 0.2)), _named(back))
+        return no_gap.judge(made_up(*records, terms=held_to(expect), scenario="explore")).verdict
+
+    assert judged("complete") == "broken"
+    assert judged("error") == "inconclusive"
 
 
 def test_to_cancel_what_had_ended_changes_nothing() -> None:
