@@ -10,7 +10,14 @@ from conformance.rules.completion_status import says_finished, status_agrees
 from conformance.rules.completion_unanswered import waited, why_unanswered
 from conformance.rules.rule import Judgement, inconclusive, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN
-from conformance.rules.streams import from_the_beginning, is_shared, lasting, nothing_to_read, was_cancelled
+from conformance.rules.streams import (
+    from_the_beginning,
+    is_shared,
+    lasting,
+    may_have_missed_all,
+    nothing_to_read,
+    was_cancelled,
+)
 from reports.results import Finding
 
 
@@ -84,7 +91,7 @@ def _may_miss(history: History, connections: tuple[Exchange, ...], *, ended: boo
         return "another subscriber had been there before, and expect.shared is not declared"
     if not ended:
         return ""
-    if late and history.terms.expect.replay != "all" and not any(each.events for each in connections):
+    if may_have_missed_all(history, first) and not any(each.events for each in connections):
         return 'it came late, and expect.replay is not "all"'
     if "expect.resumable" in history.terms.declared and stream.events:
         return "as the stream is resumable, a client would come back for the rest, which was not tried here"

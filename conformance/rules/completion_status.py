@@ -13,7 +13,7 @@ from conformance.rules.completion_fate import (
     severed,
 )
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
-from conformance.rules.streams import lasting, nothing_to_read, was_cancelled
+from conformance.rules.streams import lasting, may_have_missed_all, nothing_to_read, was_cancelled
 from reports.results import Evidence, Finding
 
 
@@ -151,6 +151,8 @@ def _untold(history: History, stream: Exchange, answer: Exchange, state: Any) ->
         return f"{stream.name} had not been read to its end when the status was asked"
     if history.scenario == "failing-job" and "dialect.failure" not in history.terms.declared:
         return "how the stream tells of a failure is not declared (dialect.failure)"
+    if outcome.what == "ended" and may_have_missed_all(history, stream):
+        return f'{stream.name} may have come late, and expect.replay is not "all"'
     comes_back = "expect.resumable" in history.terms.declared and bool(stream.events)
     if outcome.what not in {"ended", "broken-off", "silent"} or (outcome.what == "ended" and comes_back):
         return f"{stream.name} {outcome.said}"

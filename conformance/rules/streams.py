@@ -103,3 +103,11 @@ def from_the_beginning(history: History, stream: Exchange) -> bool:
         or any(event.left_server <= asked for event in each.all_events)
         for each in earlier
     )
+
+
+def may_have_missed_all(history: History, stream: Exchange) -> bool:
+    """Whether a response that ended without an event may be right: it came late, and nothing is replayed. Where
+    schedules hold up who comes, anybody may be late for work that was begun by a request of its own."""
+    explored = history.scenario == "explore" and bool(stream.requested.names)
+    late = explored or not from_the_beginning(history, stream)
+    return late and history.terms.expect.replay != "all" and not stream.events

@@ -111,6 +111,21 @@ def test_where_nothing_is_replayed_who_is_on_the_way_in_may_miss_the_word() -> N
         assert stream_told.judge(records).verdict == verdict, replay
 
 
+@pytest.mark.parametrize("rule", [delivered, status_agrees], ids=lambda rule: rule.name)
+def test_where_nothing_is_replayed_who_was_held_up_may_miss_the_completion(rule: Rule) -> None:
+    def judged(replay: str, *ids: int, names: dict[str, str] = JOB) -> str:
+        expect = Expect(terminates=True, replay=replay)  # type: ignore[arg-type]
+        body = [(0.6, event("progress", id)) for id in ids]
+        late = stream(body, name="a", subscriber="a", names=names, at=0.5, ended=0.7)
+        over = look(1.0, state="completed", names=names)
+        terms = held_to(expect, also=("target.status.pointer", "target.status.finished"))
+        return rule.judge(made_up(late, over, terms=terms, scenario="explore")).verdict
+
+    assert judged("none") == judged("since-id") == "inconclusive"
+    assert judged("all") == judged("none", 3) == "broken"
+    assert judged("none", names={}) == "broken", "its own request began the work"
+
+
 def test_who_comes_back_to_work_that_was_stopped_is_not_due_all_its_events() -> None:
     expect = msgspec.structs.replace(EXPECT, events=3)
 
