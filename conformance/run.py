@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -100,10 +100,14 @@ class _Driving:
         drive: Callable[[Scenario, Setting], Awaitable[None]],
         alone: deque[Scenario],
     ) -> None:
-        async with further as setting:
-            setting = replace(setting, household=self.setting.household)
-            if setting.household is not None and setting.server is not None:
-                setting.household.servers.append(setting.server)
+        household = self.setting.household
+        async with AsyncExitStack() as stack:
+            # Its processes are not known before it is ready: whoever ends meanwhile is not alone.
+            with nullcontext() if household is None else household.driving():
+                setting = await stack.enter_async_context(further)
+            setting = replace(setting, household=household)
+            if household is not None and setting.server is not None:
+                household.servers.append(setting.server)
             while alone:
                 await drive(alone.popleft(), setting)
 

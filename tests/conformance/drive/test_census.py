@@ -5,8 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from functools import partial
 
 import pytest
@@ -16,11 +16,11 @@ from drive_world import CHUNKED, COMPLETE, chunk, configured, in_virtual_time, s
 from conformance.drive import census
 from conformance.drive.census import Counted, Household, take_census
 from conformance.drive.scenario import Drive
-from conformance.drive.scene import play
+from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Stage
 from conformance.history import HARNESS_LEFT, HARNESS_LOOKED, History
 from conformance.rules import RULES
-from conformance.run import run
+from conformance.run import What, run
 from conformance.scenarios import Scenario
 from fault_injection.network import SocketNetwork
 from fault_injection.virtual import VirtualNetwork
@@ -183,6 +183,40 @@ async def test_a_run_that_leaves_nothing_says_so_of_all_that_it_looked_for() -> 
     (case,) = ran.results.cases
     assert case.verdict.value == "pass"
     assert case.reason.endswith("no connection, task, thread, socket, child process")
+
+
+async def test_a_further_server_that_is_being_started_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(census, "_PATIENCE", 0.1)
+    begun, over = trio.Event(), trio.Event()
+
+    async def drive(stage: Stage) -> None:
+        async with stage.subscribe() as subscriber:
+            await subscriber.finished()
+        await begun.wait()
+
+    def told(what: What, name: str) -> None:
+        if (what, name) == ("ended", "subscribe"):
+            over.set()
+
+    network = SocketNetwork()
+    async with serving(network, WHOLE) as origin:
+        setting = set_up(network, origin, configured(), clock="real")
+
+        @asynccontextmanager
+        async def beside(_: int) -> AsyncIterator[Setting]:
+            with a_child():
+                begun.set()
+                await over.wait()
+            yield setting
+
+        scenarios = (
+            Scenario("subscribe", "ends before the other server is ready", drive),
+            Scenario("shutdown", "has that to itself", drive, exclusive=True),
+        )
+        ran = await run(setting, scenarios, [RULE], told=told, beside=beside, instances=2)
+    assert [case.verdict.value for case in ran.results.cases] == ["pass", "pass"], ran.results.cases
 
 
 def test_only_who_is_alone_looks_at_the_whole_process() -> None:
