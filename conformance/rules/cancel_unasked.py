@@ -37,7 +37,22 @@ def _cancels_beside(history: History) -> Iterator[tuple[Exchange, Exchange, Arri
     for cancel in history.cancels:
         for stream in lasting(history):
             told = (each for each in stream.having(Role.FAILURE) if each.time >= cancel.requested.time)
-            yield cancel, stream, next(told, None)
+            if not _was_left_alone(history, stream):
+                yield cancel, stream, next(told, None)
+
+
+def _was_left_alone(history: History, stream: Exchange) -> bool:
+    """Whether this work may have been stopped because somebody left it, and nobody else was there."""
+    if history.terms.expect.abandoned == "continues":
+        return False
+    places = Places(history)
+    same = [each for each in history.streams if each.requested.names == stream.requested.names]
+    for moment in filter(None, (left_at(history, each) for each in same)):
+        if not any(
+            places.of(each).early < moment.early and moment.late < places.of(each).late for each in same
+        ):
+            return True
+    return False
 
 
 def _leavings(history: History) -> Iterator[tuple[Exchange, Exchange, Arrival | None]]:

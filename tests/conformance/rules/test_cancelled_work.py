@@ -161,6 +161,24 @@ def test_other_work_is_not_cancelled_with_it() -> None:
     assert before.verdict == "inconclusive"
 
 
+def test_other_work_that_was_left_alone_may_stop_for_that() -> None:
+    def judged(abandoned: str | None) -> str:
+        expect = msgspec.structs.replace(EXPECT, abandoned=abandoned)
+        names = {"job": "j2"}
+        leaves = [
+            msgspec.structs.replace(each, names=names) if hasattr(each, "names") else each
+            for each in left("other", 0.0, 0.3, 1)
+        ]
+        back = stream(
+            [(0.5, event("error", 2, "j2"))], name="other-2", subscriber="other", names=names, at=0.4
+        )
+        records = (part("a", 1), cancelled(0.25), leaves, back)
+        return others_unaffected.judge(made_up(*records, terms=held_to(expect), scenario="explore")).verdict
+
+    assert judged("continues") == "broken"
+    assert judged("stops") == judged(None) == "not-applicable"
+
+
 def test_work_is_not_stopped_for_one_who_leaves() -> None:
     leaves = _named(left("b", 0.0, 0.3, 1))
 
