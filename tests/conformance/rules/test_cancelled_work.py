@@ -19,6 +19,7 @@ from conformance.rules.resume import no_gap
 from conformance.rules.resume_outcomes import completion_survives
 from conformance.rules.rule import Rule
 
+OTHER = {"job": "j2"}
 EXPECT = Expect(terminates=True, shared=True, resumable=True, replay="all")
 
 
@@ -150,15 +151,37 @@ def test_to_cancel_what_had_ended_changes_nothing() -> None:
 def test_other_work_is_not_cancelled_with_it() -> None:
     def other(kind: str) -> list[Record]:
         body = [(0.1, event("progress", 1, "j2")), (0.5, event(kind, 2, "j2"))]
-        return stream(body, name="other", subscriber="other", names={"job": "j2"}, ended=0.6)
+        return stream(body, name="other", subscriber="other", names=OTHER, ended=0.6)
 
     assert others_unaffected.judge(explored(part("a", 1), cancelled(0.25), other("complete"))).verdict == (
         "conforms"
     )
-    judgement = others_unaffected.judge(explored(part("a", 1), cancelled(0.25), other("error")))
+    stopped, failed = (look(1.0, state=state, names=OTHER) for state in ("cancelled", "failed"))
+    judgement = others_unaffected.judge(explored(part("a", 1), cancelled(0.25), other("error"), stopped))
     assert judgement.reason == ("other work was cancelled at 0.250 s, and other was told event 2 (error)")
-    before = others_unaffected.judge(explored(part("a", 1), other("error"), cancelled(0.55)))
-    assert before.verdict == "inconclusive"
+    for records in (
+        (other("error"), cancelled(0.55), stopped),  # before
+        (cancelled(0.25), other("error"), failed),  # for a reason of its own
+    ):
+        assert others_unaffected.judge(explored(part("a", 1), *records)).verdict == "inconclusive"
+
+
+def test_without_a_state_what_cancelled_work_is_told_tells_that_other_work_was_cancelled() -> None:
+    def fails(name: str, job: str, why: str) -> list[Record]:
+        body = [(0.5, event("error", 2, job, why=why))]
+        return stream(body, name=name, subscriber=name, names={"job": job}, ended=0.6)
+
+    terms = msgspec.structs.replace(held_to(EXPECT), status=None)
+    for why, verdict in (("stopped", "broken"), ("out of luck", "inconclusive")):
+        records = (cancelled(0.25), fails("a", "j1", "stopped"), fails("other", "j2", why))
+        assert others_unaffected.judge(made_up(*records, terms=terms, scenario="explore")).verdict == verdict
+
+
+def test_work_that_fails_though_the_cancel_was_refused_was_not_cancelled_with_other_work() -> None:
+    failing = stream([(0.5, event("error", 2))], name="a", subscriber="a", names=JOB, ended=0.6)
+    for state in ("failed", "cancelled"):
+        judgement = others_unaffected.judge(explored(REFUSED, failing, look(1.0, state=state)))
+        assert judgement.verdict == "not-applicable"
 
 
 def test_other_work_that_was_left_alone_may_stop_for_that() -> None:
@@ -172,11 +195,11 @@ def test_other_work_that_was_left_alone_may_stop_for_that() -> None:
         back = stream(
             [(0.5, event("error", 2, "j2"))], name="other-2", subscriber="other", names=names, at=0.4
         )
-        records = (part("a", 1), cancelled(0.25), leaves, back)
+        records = (part("a", 1), cancelled(0.25), leaves, back, look(1.0, state="cancelled", names=names))
         return others_unaffected.judge(made_up(*records, terms=held_to(expect), scenario="explore")).verdict
 
     assert judged("continues") == "broken"
-    assert judged("stops") == judged(None) == "not-applicable"
+    assert judged("stops") == judged(None) == "inconclusive"
 
 
 def test_work_is_not_stopped_for_one_who_leaves() -> None:
@@ -186,6 +209,7 @@ def test_work_is_not_stopped_for_one_who_leaves() -> None:
         body = [(0.1, event("progress", 1)), (at, event(kind, 2))]
         return stream(body, name="a", subscriber="a", names=JOB, ended=at + 0.1)
 
+    unwatched = stream(name="c", subscriber="c", names=JOB, how="dropped", ended=0.0)
     stopped = look(1.0, state="cancelled")
     judgement = others_unaffected.judge(explored(leaves, stays("error"), stopped))
     assert judgement.verdict == "broken"
@@ -195,5 +219,6 @@ def test_work_is_not_stopped_for_one_who_leaves() -> None:
         ((leaves, stays("error", 0.2), stopped), "inconclusive"),  # before
         ((leaves, stays("complete"), look(1.0, state="completed")), "conforms"),
         ((stays("error"), stopped), "not-applicable"),  # nobody left
+        ((unwatched, leaves, stays("error"), stopped), "inconclusive"),  # for who had left before
     ):
         assert others_unaffected.judge(explored(*records)).verdict == verdict
