@@ -13,6 +13,7 @@ from conformance.rules.order_content import told
 from conformance.rules.resume_return import Return, again_finding, came_back, lost, of_each, sent_again
 from conformance.rules.rule import Judgement, broken, conforms, inconclusive, not_applicable, rule
 from conformance.rules.scopes import RESUMES
+from conformance.rules.streams import may_have_missed_all
 from reports.results import Finding
 
 _WITNESS = "witness"
@@ -92,6 +93,8 @@ def _survives(history: History, subscriber: str) -> Judgement:
     outcome = fate(history, last)
     if not _is_missed(last, outcome):
         return inconclusive(f"{last.name} {outcome.said}")
+    if outcome.what == "ended" and history.scenario == "explore" and may_have_missed_all(history, last):
+        return inconclusive(f'{last.name} {outcome.said}; it had no id, and expect.replay is not "all"')
     words, evidence = says_finished(history, last)
     asked = f" with Last-Event-ID {returns[-1].asked[:60]!r}" if returns[-1].asked else ""
     return broken(

@@ -107,7 +107,10 @@ def from_the_beginning(history: History, stream: Exchange) -> bool:
 
 def may_have_missed_all(history: History, stream: Exchange) -> bool:
     """Whether a response that ended without an event may be right: it came late, and nothing is replayed. Where
-    schedules hold up who comes, anybody may be late for work that was begun by a request of its own."""
+    schedules hold up who comes, anybody may be late for work that was begun by a request of its own. Who comes back
+    with an ID is sent what it has missed, where that is promised."""
+    if resumes(stream) and "expect.resumable" in history.terms.declared:
+        return False
     explored = history.scenario == "explore" and bool(stream.requested.names)
     late = explored or not from_the_beginning(history, stream)
     return late and history.terms.expect.replay != "all" and not stream.events

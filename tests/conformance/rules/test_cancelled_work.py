@@ -139,6 +139,24 @@ def test_who_comes_back_to_work_that_was_stopped_is_not_due_all_its_events() -> 
     assert judged("error") == "inconclusive"
 
 
+@pytest.mark.parametrize("rule", [delivered, status_agrees, completion_survives], ids=lambda rule: rule.name)
+def test_who_comes_back_when_the_work_is_over_is_owed_nothing_that_is_not_replayed(rule: Rule) -> None:
+    gone = stream(name="a", subscriber="a", names=JOB, how="dropped", ended=0.1)
+    for replay, asked, verdict in (
+        ("all", [], "broken"),
+        ("none", [], "inconclusive"),
+        ("since-id", [("Last-Event-ID", "1")], "broken"),
+    ):
+        back = stream(name="a-2", subscriber="a", names=JOB, at=1.0, ended=1.1, sent=asked)
+        terms = held_to(
+            msgspec.structs.replace(EXPECT, replay=replay),
+            also=("target.status.pointer", "target.status.finished"),
+        )
+        records = (gone, back, look(2.0, state="completed"))
+        judgement = rule.judge(made_up(*records, terms=terms, scenario="explore"))
+        assert judgement.verdict == verdict, (replay, judgement)
+
+
 def test_to_cancel_what_had_ended_changes_nothing() -> None:
     ended, running = look(0.1, state="completed"), look(0.1, state="running")
     turned, kept = look(3.0, state="cancelled"), look(3.0, state="completed")
