@@ -93,6 +93,8 @@ def twice(history: History) -> Judgement:
     if not asked:
         return inconclusive(_NOT_ASKED)
     late = [each for each in asked if each is not asked[0] or _had_ended(history, each)]
+    if turned := next(_turned(history, asked[0]), None):
+        return settle([turned], 0, "")
     if not late:
         return inconclusive("nobody cancelled once more, or work that had ended")
     findings: list[Finding] = []
@@ -116,6 +118,23 @@ def _had_ended(history: History, answer: Exchange) -> bool:
     asked = Places(history).at(answer.requested)
     before = [look.value for look in states(history, answer) if look.answered < asked]
     return any(is_over(history, value) and value is not ABSENT for value in before)
+
+
+def _turned(history: History, answer: Exchange) -> Iterator[Finding]:
+    """An end that was told after the request to cancel was sent, and is told to be a cancelled one later: the two had
+    crossed."""
+    asked = Places(history).at(answer.requested)
+    looks = [look for look in states(history, answer) if look.asked > asked and look.value is not ABSENT]
+    for was in looks:
+        if not is_over(history, was.value) or is_cancelled(history, was.value):
+            continue
+        for now in looks:
+            if now.asked > was.answered and is_cancelled(history, now.value):
+                yield Finding(
+                    f"the request to cancel crossed the end of the work: the status endpoint said {was.value!r}, "
+                    f"and {now.value!r} later",
+                    (evidence_from(was), evidence_from(now, expected=repr(was.value))),
+                )
 
 
 def _changes(history: History, again: Exchange) -> Iterator[Finding]:

@@ -166,6 +166,18 @@ def test_to_cancel_what_had_ended_changes_nothing() -> None:
     assert twice.judge(explored(part("a", 1), running, cancelled(0.25), turned)).verdict == "inconclusive"
 
 
+def test_a_cancel_that_crosses_the_end_does_not_turn_it_into_a_cancelled_one() -> None:
+    crossing = cancelled(0.25, took=0.5)
+    done, later = look(0.5, state="completed"), (look(3.0, state="cancelled"), look(3.0, state="completed"))
+    judgement = twice.judge(explored(part("a", 1), crossing, done, later[0]))
+    assert judgement.verdict == "broken"
+    assert (
+        "crossed the end of the work: the status endpoint said 'completed', and 'cancelled'"
+        in judgement.reason
+    )
+    assert twice.judge(explored(part("a", 1), crossing, done, later[1])).verdict == "inconclusive"
+
+
 def test_other_work_is_not_cancelled_with_it() -> None:
     def other(kind: str) -> list[Record]:
         body = [(0.1, event("progress", 1, "j2")), (0.5, event(kind, 2, "j2"))]
