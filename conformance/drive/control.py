@@ -48,7 +48,9 @@ class Restartable(Protocol):
         ...
 
     def survivors(self) -> tuple[str, ...]:
-        """Of a server that has exited: the processes it started that still run, each in words."""
+        """Of a server that has exited: the processes it started that still run, each in words. Those in a session of
+        their own, too, but for one whose environment cannot be read and that had no parent of the family any more when
+        the server was asked to end."""
         ...
 
     async def listens(self) -> bool:

@@ -155,7 +155,9 @@ def exit_code(history: History) -> Judgement:
     source="https://12factor.net/disposability",
     mend="Pass the signal on to what you started, and wait for it before exiting; end what does not come to its end. "
     "Python: subprocess in a context manager, multiprocessing with daemon=True and join(); Node: child.kill() and "
-    "wait for 'exit'. Start the server by `exec` in shell scripts, so that it gets the signal itself.",
+    "wait for 'exit'. Start the server by `exec` in shell scripts, so that it gets the signal itself. What has gone "
+    "into a session of its own (setsid, a daemon) gets no signal that is for the server's group: keep its number, and "
+    "end it. One that is meant to stay is for whoever starts the server to start, and before it.",
     scenarios=SHUTDOWN,
     needs=_NEEDS,
 )

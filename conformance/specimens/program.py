@@ -23,14 +23,15 @@ class Manner:
     `heeds`: the signals that it takes for a request to end; it ignores the others. `abrupt`: its connections end
     with it, wherever their streams are. `takes_in`: for so many seconds after the signal it still accepts
     connections, and answers none of the requests that come. `code`: its exit code. `child`: what a process that it
-    started, and forgets, does after it: nothing, or it keeps the port, as whoever inherits a listening socket does.
+    started, and forgets, does after it: nothing, or nothing in a session of its own, or it keeps the port, as
+    whoever inherits a listening socket does.
     """
 
     heeds: tuple[StopSignal, ...] = ("SIGTERM", "SIGINT")
     abrupt: bool = False
     takes_in: float = 0.0
     code: int = 0
-    child: Literal["", "idle", "listening"] = ""
+    child: Literal["", "idle", "daemon", "listening"] = ""
 
 
 GRACEFUL = Manner()
@@ -172,8 +173,8 @@ async def serve_program(
     heeded = [signal.Signals[name] for name in manner.heeds]
     for number in {signal.SIGTERM, signal.SIGINT}.difference(heeded):
         signal.signal(number, signal.SIG_IGN)
-    if manner.child == "idle":
-        _fork()
+    if manner.child in {"idle", "daemon"}:
+        _fork(daemon=manner.child == "daemon")
     with trio.open_signal_receiver(*heeded) as signals:
         async with open_service(
             SocketNetwork(),
@@ -194,11 +195,19 @@ async def serve_program(
     return manner.code
 
 
-def _fork() -> None:
-    """Start a process that has what this one has, does nothing with it, and hears no signal but SIGKILL."""
-    if os.fork() == 0:
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        while True:
-            signal.pause()
+def _fork(*, daemon: bool = False) -> None:
+    """Start a process that has what this one has, does nothing with it, and hears no signal but SIGKILL. A daemon has
+    left the session, and its parent has ended."""
+    if pid := os.fork():
+        if daemon:
+            os.waitpid(pid, 0)
+        return
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    if daemon:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+    while True:
+        signal.pause()

@@ -114,6 +114,13 @@ SPECIMENS = (
         manner=Manner(child="idle"),
     ),
     Specimen(
+        "forgetting-a-daemon",
+        "Leaves a process behind that it started, in a session of its own.",
+        ("shutdown.no-orphans",),
+        "shutdown",
+        manner=Manner(child="daemon"),
+    ),
+    Specimen(
         "handing-down-its-port",
         "Leaves a process behind that inherited its listening socket.",
         ("shutdown.port-released",),

@@ -44,6 +44,8 @@ async def serve(name: str, folder: Path, ask: StopSignal, patience: float) -> tu
         ("crashing-at-the-end", "SIGTERM", (1, 0, False)),
         ("deaf-to-ctrl-c", "SIGINT", (None, 0, True)),
         ("handing-down-its-port", "SIGTERM", (0, 1, True)),
+        ("forgetting-a-child", "SIGTERM", (0, 1, False)),
+        ("forgetting-a-daemon", "SIGTERM", (0, 1, False)),
     ],
 )
 async def test_what_is_seen_of_a_program_that_is_asked_to_end(
@@ -52,8 +54,9 @@ async def test_what_is_seen_of_a_program_that_is_asked_to_end(
     assert await serve(name, tmp_path, ask, 0.5 if seen[0] is None else 20) == seen
 
 
-async def test_a_process_that_takes_its_streams_with_it_is_caught() -> None:
-    specimen = SPECIMEN["cutting-off"]
+@pytest.mark.parametrize("name", ["cutting-off", "forgetting-a-daemon"])
+async def test_what_a_program_does_wrong_at_its_end_is_caught_and_nothing_else(name: str) -> None:
+    specimen = SPECIMEN[name]
     history = await examine_process(specimen)
     assert history.concluded is not None
     assert history.concluded.outcome == "done", history.concluded

@@ -5,7 +5,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -27,8 +27,15 @@ if "child" in words:
     escapes = {"start_new_session": True} if "escapes" in words else {}
     ignore = "import signal; [signal.signal(s, signal.SIG_IGN) for s in (2, 15)]"
     code = ignore + "; print('ready', flush=True); signal.pause()"
+    if "orphan" in words:
+        code = "os.fork() and os._exit(0); " + code
+    if "daemon" in words:
+        code = "os.setsid(); " + code
+    code = "import os; " + code
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, **inherited, **escapes)
     child.stdout.readline()
+    if "orphan" in words:
+        child.wait()
 def end(number, frame):
     sys.exit(7 if "crashes" in words else 0)
 if "default" not in words:
@@ -42,14 +49,22 @@ while True:
 """
 
 
-def make(folder: Path, *words: str) -> ServerProcess:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def make(folder: Path, *words: str, wrapper: Sequence[str] = ()) -> ServerProcess:
+    port = free_port()
     script = folder / "server.py"
     script.write_text(SERVER)
+    return started_by([*wrapper, sys.executable, str(script), str(port), *words], port, folder)
+
+
+def started_by(command: Sequence[str], port: int, folder: Path) -> ServerProcess:
     return ServerProcess(
-        [sys.executable, str(script), str(port), *words],
+        command,
         network=SocketNetwork(),
         origin=f"http://127.0.0.1:{port}",
         ready=None,
@@ -98,7 +113,7 @@ async def test_its_exit_code_is_given(
         assert await server.listens()
 
 
-@pytest.mark.parametrize("words", [("child",), ("child", "escapes")])
+@pytest.mark.parametrize("words", [("child",), ("child", "escapes"), ("child", "orphan", "daemon")])
 async def test_what_it_started_is_found_after_it_and_killed(tmp_path: Path, words: tuple[str, ...]) -> None:
     server = make(tmp_path, *words)
     async with server.running():
@@ -111,6 +126,59 @@ async def test_what_it_started_is_found_after_it_and_killed(tmp_path: Path, word
         await server.kill()
         assert await settles(lambda: server.survivors() == ())
         assert not psutil.pid_exists(int(found[1])) or psutil.Process(int(found[1])).status() == "zombie"
+
+
+async def test_an_orphan_without_an_environment_is_found_by_its_session(tmp_path: Path) -> None:
+    server = make(tmp_path, "child", "orphan", wrapper=("env", "-i"))
+    async with server.running():
+        await ended(server, "SIGTERM")
+        assert len(server.survivors()) == 1
+        await server.kill()
+        assert await settles(lambda: server.survivors() == ())
+
+
+PASSES_ON = 'trap "kill \\$!" TERM; "$0" "$@" & wait; wait'
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "name"),
+    [
+        (("sh", "-c", 'exec "$0" "$@"'), "SIGTERM"),
+        (("sh", "-c", '"$0" "$@"; exit $?'), "SIGINT"),
+        (("sh", "-c", PASSES_ON), "SIGTERM"),
+    ],
+)
+async def test_a_wrapper_that_passes_the_signal_on_leaves_nothing(
+    tmp_path: Path, wrapper: tuple[str, ...], name: StopSignal
+) -> None:
+    server = make(tmp_path, wrapper=wrapper)
+    async with server.running():
+        await ended(server, name)
+        assert await settles(lambda: server.survivors() == ())
+        assert not await server.listens()
+
+
+async def test_a_wrapper_that_keeps_the_signal_to_itself_leaves_the_server(tmp_path: Path) -> None:
+    server = make(tmp_path, wrapper=("sh", "-c", '"$0" "$@"; exit $?'))
+    async with server.running():
+        await ended(server, "SIGTERM")
+        assert [each for each in server.survivors() if "server.py" in each]
+
+
+async def test_workers_of_uvicorn_are_gone_with_it(tmp_path: Path) -> None:
+    """Two processes, and the one that multiprocessing has for itself."""
+    (tmp_path / "shop.py").write_text("async def app(scope, receive, send): ...\n")
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "shop:app", "--app-dir", str(tmp_path), "--lifespan", "off"]
+    server = started_by([*command, "--workers", "2", "--port", str(port)], port, tmp_path)
+    async with server.running():
+        assert server.pid is not None
+        leader = psutil.Process(server.pid)
+        assert await settles(lambda: len(leader.children()) >= 3)
+        assert await ended(server, "SIGTERM") == 0
+        with trio.fail_after(1):  # what the scenario has patience for
+            while server.survivors():  # noqa: ASYNC110  (nobody tells)
+                await trio.sleep(0.02)
 
 
 async def test_a_child_that_inherited_the_port_keeps_it(tmp_path: Path) -> None:
