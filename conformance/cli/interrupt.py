@@ -12,6 +12,7 @@ import psutil
 import trio
 
 from conformance.cli.common import INTERRUPTED, err
+from conformance.drive.server_process import is_keeper
 
 _LOOK: Final = 0.5  # seconds
 _LOOKS: Final = 6  # for so many of them a Ctrl-C waits to be asked for
@@ -90,11 +91,12 @@ def _look_on(over: threading.Event) -> None:
 
 
 def end_at_once(code: int = INTERRUPTED) -> None:
-    """End this process and all that it started, now, with this exit code."""
+    """End this process and all that it started, now, with this exit code. Keepers are left to end the daemons."""
     with suppress(psutil.Error):
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                process.kill()
+                if not is_keeper(process):
+                    process.kill()
     if err.is_terminal:
         err.show_cursor()
     os._exit(code)

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import trio
 
+from conformance.drive import keeper
 from conformance.drive.control import StopSignal
 from conformance.transport import address_of, open_client
 from fault_injection.network import Network
@@ -114,6 +115,7 @@ class ServerProcess:
                 raise ServerError(
                     f"target.command could not be started: {self.command[0]}: {error.strerror}"
                 ) from error
+        await self._tell_keeper(self._process.pid)
         missing = f"nobody listens at {self._origin}"
         with trio.move_on_after(self._patience):
             while True:
@@ -129,6 +131,14 @@ class ServerProcess:
                     return
                 await trio.sleep(_POLL)
         raise ServerError(f"the server was not ready within {self._patience:g} s: {missing}{self._said()}")
+
+    async def _tell_keeper(self, pid: int) -> None:
+        """It knows the server by its number, too, in case that puts its environment away."""
+        if self._keeper is None or self._keeper.stdin is None:
+            return
+        with contextlib.suppress(psutil.Error, trio.BrokenResourceError):  # either has ended by itself
+            began = psutil.Process(pid).create_time()
+            await self._keeper.stdin.send_all(f"{pid} {began}\n".encode())
 
     async def kill(self) -> None:
         """SIGKILL, at once, for it and its children."""
@@ -276,11 +286,11 @@ class ServerProcess:
 
 @asynccontextmanager
 async def _kept(mark: str) -> AsyncIterator[trio.Process | None]:
-    """Should this process be killed inside the block, what has the mark in its environment is ended by the one that is
-    given (`keeper.py`)."""
-    command = [sys.executable, "-P", str(Path(__file__).with_name("keeper.py")), mark]
+    """Should this process be killed inside the block, the server is ended by the one that is given (`keeper.py`), and
+    so is what has the mark in its environment."""
+    command = [sys.executable, "-P", keeper.__file__, mark]
     try:
-        keeper = await trio.lowlevel.open_process(
+        process = await trio.lowlevel.open_process(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -290,15 +300,21 @@ async def _kept(mark: str) -> AsyncIterator[trio.Process | None]:
     except OSError:  # no more processes, or no Python by itself: it is not worth the run
         yield None
         return
-    assert keeper.stdin is not None
+    assert process.stdin is not None
     try:
-        yield keeper
+        yield process
     finally:
         with trio.CancelScope(shield=True):
             with contextlib.suppress(trio.BrokenResourceError):
-                await keeper.stdin.send_all(b".")
-            await keeper.stdin.aclose()
-            await keeper.wait()
+                await process.stdin.send_all(b".")
+            await process.stdin.aclose()
+            await process.wait()
+
+
+def is_keeper(process: psutil.Process) -> bool:
+    """Whether it is one that ends a server should the harness be killed. Raises `psutil.Error` where it cannot be
+    seen."""
+    return keeper.__file__ in process.cmdline()
 
 
 def runs(process: psutil.Process) -> bool:

@@ -18,10 +18,19 @@ from ways_in import COMMAND, ENVIRON
 _PATIENCE = 30.0  # seconds for anything at all
 
 _SERVER = """
-import signal, subprocess, sys, time
+import os, pathlib, signal, subprocess, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+sleeps = "import time; time.sleep(600)"
+subprocess.Popen([sys.executable, "-c", sleeps])
+daemon = "import os, pathlib; os.setsid(); os.fork() and os._exit(0); "
+daemon += "pathlib.Path('daemon.new').write_text(str(os.getpid())); os.rename('daemon.new', 'daemon'); "
+if "daemon" in sys.argv:
+    subprocess.run([sys.executable, "-c", daemon + sleeps])
+
+def end(number, frame):
+    pathlib.Path("asked").touch()
+    os._exit(0)
 
 class Endless(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -33,7 +42,7 @@ class Endless(BaseHTTPRequestHandler):
             time.sleep(0.05)
     def log_message(self, *args): pass
 
-signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in sys.argv else signal.SIG_DFL)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in sys.argv else end)
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Endless).serve_forever()
 """
 
@@ -67,12 +76,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Callable[[bool], str]:
-    """A configuration whose server is started by its command, and has a child."""
+def config(tmp_path: Path) -> Callable[..., str]:
+    """A configuration whose server is started by its command, and has a child; "stubborn": it ignores SIGTERM,
+    "daemon": it has one, "bare": it and what it starts have an empty environment."""
 
-    def write(stubborn: bool) -> str:
+    def write(*words: str) -> str:
         (tmp_path / "server.py").write_text(_SERVER, "utf-8")
-        command = [sys.executable, "server.py", "{port}", *(["stubborn"] if stubborn else [])]
+        bare = ["env", "-i"] if "bare" in words else []
+        command = [*bare, sys.executable, "server.py", "{port}", *words]
         (tmp_path / "own.toml").write_text(
             f'[target]\ncommand = {command!r}\n[target.stream]\npath = "/"\n', "utf-8"
         )
@@ -99,15 +110,19 @@ def family(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def daemon_in(folder: Path) -> psutil.Process:
+    return psutil.Process(int((folder / "daemon").read_text("utf-8")))
+
+
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether none of them runs; one that nobody has waited for does not."""
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_ctrl_c_reports_what_was_judged_and_stops_the_server(
-    start: Start, config: Callable[[bool], str], tmp_path: Path
+    start: Start, config: Callable[..., str], tmp_path: Path
 ) -> None:
-    process = start("run", "--config", config(False), "--duration", "60")
+    process = start("run", "--config", config(), "--duration", "60")
     until(streaming(tmp_path))
     children = family(process)
     assert len(children) == 3, "the server, its child, and who ends them should the harness be killed"
@@ -182,11 +197,11 @@ def test_whoever_explores_ends_with_who_started_it(start: Start) -> None:
 
 
 def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(
-    start: Start, config: Callable[[bool], str], tmp_path: Path
+    start: Start, config: Callable[..., str], tmp_path: Path
 ) -> None:
-    process = start("run", "--config", config(True), "--duration", "60", "-s", "subscribe")
+    process = start("run", "--config", config("stubborn", "daemon"), "--duration", "60", "-s", "subscribe")
     until(streaming(tmp_path))
-    children = family(process)
+    children = [*family(process), daemon_in(tmp_path)]
     os.killpg(process.pid, signal.SIGINT)
     assert process.stderr is not None
     assert "once more ends at once" in process.stderr.readline() + process.stderr.readline()
@@ -198,6 +213,49 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_no_process(
     assert process.returncode == 130
     assert "Traceback" not in out + err
     until(lambda: gone(children))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("stubborn", "daemon"), ("bare",)],
+    ids=lambda words: " ".join(words) or "heeds",
+)
+def test_a_server_ends_with_a_run_that_is_killed(
+    start: Start, config: Callable[..., str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    process = start("run", "--config", config(*words), "--duration", "60", "-s", "subscribe")
+    until(streaming(tmp_path))
+    left = family(process) + ([daemon_in(tmp_path)] if "daemon" in words else [])
+    assert len(left) == 3 + ("daemon" in words)
+    process.kill()
+    process.communicate(timeout=_PATIENCE)
+    until(lambda: gone(left))
+    assert (tmp_path / "asked").exists() == ("stubborn" not in words)
+
+
+def test_a_run_that_is_killed_after_ctrl_c_leaves_nothing_either(
+    start: Start, config: Callable[..., str], tmp_path: Path
+) -> None:
+    """A terminal sends it to all that are in its group."""
+    process = start("run", "--config", config("stubborn"), "--duration", "60", "-s", "subscribe")
+    until(streaming(tmp_path))
+    left = family(process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr is not None
+    assert "once more ends at once" in process.stderr.readline() + process.stderr.readline()
+    assert process.poll() is None  # the server does not heed SIGTERM, and has ten seconds
+    process.kill()
+    process.communicate(timeout=_PATIENCE)
+    until(lambda: gone(left))
+
+
+def test_all_servers_of_the_built_in_reference_end_with_a_run_that_is_killed(start: Start) -> None:
+    process = start("run")
+    until(lambda: len(family(process)) >= 8)  # four, and a keeper for each
+    left = family(process)
+    process.kill()
+    process.communicate(timeout=_PATIENCE)
+    until(lambda: gone(left))
 
 
 def test_what_a_killed_run_leaves_is_judged(start: Start, tmp_path: Path) -> None:
