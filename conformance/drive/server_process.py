@@ -88,6 +88,7 @@ class ServerProcess:
             finally:
                 with trio.CancelScope(shield=True):
                     await self.stop()
+                    await _dismiss(self._keeper)
 
     async def start(self) -> None:
         """Start it and wait until it answers. Raises `ServerError`, also where somebody else listens there."""
@@ -286,8 +287,8 @@ class ServerProcess:
 
 @asynccontextmanager
 async def _kept(mark: str) -> AsyncIterator[trio.Process | None]:
-    """Should this process be killed inside the block, the server is ended by the one that is given (`keeper.py`), and
-    so is what has the mark in its environment."""
+    """Should this process be killed inside the block, or leave it before it dismisses the one that is given
+    (`keeper.py`), that one ends the server and what has the mark in its environment."""
     command = [sys.executable, "-P", keeper.__file__, mark]
     try:
         process = await trio.lowlevel.open_process(
@@ -305,8 +306,6 @@ async def _kept(mark: str) -> AsyncIterator[trio.Process | None]:
         yield process
     finally:
         with trio.CancelScope(shield=True):
-            with contextlib.suppress(trio.BrokenResourceError):
-                await process.stdin.send_all(b".")
             await process.stdin.aclose()
             await process.wait()
 
@@ -315,6 +314,12 @@ def is_keeper(process: psutil.Process) -> bool:
     """Whether it is one that ends a server should the harness be killed. Raises `psutil.Error` where it cannot be
     seen."""
     return keeper.__file__ in process.cmdline()
+
+
+async def _dismiss(process: trio.Process | None) -> None:
+    if process is not None and process.stdin is not None:
+        with contextlib.suppress(trio.BrokenResourceError):  # it has gone already
+            await process.stdin.send_all(b".")
 
 
 def runs(process: psutil.Process) -> bool:

@@ -177,6 +177,25 @@ trio.run(main)
     assert await is_gone(child, 20)
 
 
+async def test_nothing_is_left_of_it_where_stopping_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second Ctrl-C under pytest, for one."""
+
+    async def interrupted() -> None:
+        raise RuntimeError("interrupted")
+
+    process = server(tmp_path, "child", "escapes")
+    monkeypatch.setattr(process, "stop", interrupted)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        async with process.running():
+            child = await child_of(tmp_path)
+    with trio.fail_after(5):
+        await process.exited()
+    assert await is_gone(child)
+    assert _keepers() == []
+
+
 async def test_its_keeper_goes_with_it(tmp_path: Path) -> None:
     process = server(tmp_path)
     async with process.running():
