@@ -18,6 +18,7 @@ _RESERVED: Final = {
     LAST_EVENT_ID: "the last event ID of a subscriber that comes back",
 }
 _OF_THE_STREAM: Final = {"stream": frozenset({EXCHANGE}), "resume": frozenset({EXCHANGE, LAST_EVENT_ID})}
+_NO_PAYLOAD: Final = "{payload} has a value only in target.variants.echo and target.variants.flood"
 _ROLES: Final = ("completion", "failure", "end", "heartbeat")
 
 
@@ -123,7 +124,7 @@ def _check_requests(target: Target) -> Iterator[Problem]:
                 "is a credential, and what is captured stands in the history; take another header, or put a session "
                 "into target.stream.headers, as ${SESSION}",
             )
-    known = {PAYLOAD, *names}
+    known = {*names}
     if target.url is not None and target.stream.path is None:
         rest = target.url.partition("://")[2][len(authority_of(target.url)) :]
         yield from _missing(rest, ("target", "url"), target, known)
@@ -136,7 +137,7 @@ def _check_requests(target: Target) -> Iterator[Problem]:
         yield from _unknown(target.ready, ("target", "ready"), ())
     if target.start is not None:
         for part in ("path", "headers", "json", "body"):
-            yield from _unknown(getattr(target.start, part), ("target", "start", part), {PAYLOAD})
+            yield from _unknown(getattr(target.start, part), ("target", "start", part), ())
     for key in ("start", "stream", "resume", "cancel"):
         request = getattr(target, key)
         if request is not None:
@@ -232,6 +233,8 @@ def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) 
             continue
         if name == PORT:
             message = "{port} has a value only in target.command and in the host and port of target.url"
+        elif name == PAYLOAD:
+            message = _NO_PAYLOAD
         elif name == LAST_EVENT_ID:
             message = "{last_event_id} has a value only in target.resume"
         elif name == EXCHANGE:
@@ -249,7 +252,9 @@ def _unknown(value: Any, path: KeyPath, known: Iterable[str]) -> Iterator[Proble
     """Placeholders in a place that comes before anything is captured."""
     allowed = listed(f"{{{name}}}" for name in known) or "none"
     for where, name in _used(value, path):
-        if name not in known:
+        if name == PAYLOAD and name not in known:
+            yield Problem(where, _NO_PAYLOAD)
+        elif name not in known:
             advice = f"placeholders allowed: {allowed}. Write {{{{{name}}}}} for itself"
             yield Problem(where, f"{{{name}}} has no value here; {advice}")
 

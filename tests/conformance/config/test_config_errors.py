@@ -122,7 +122,13 @@ WRONG = {
         "target.cancel.path: {port} has a value only in target.command and in the host and port of target.url"
     ),
     URL + '[target.start]\npath = "/jobs/{job}"\ncapture = { job = "/id" }': (
-        "target.start.path: {job} has no value here; placeholders allowed: {payload}. Write {{job}} for itself"
+        "target.start.path: {job} has no value here; placeholders allowed: none. Write {{job}} for itself"
+    ),
+    URL + '[target.start]\npath = "/jobs"\nbody = "{payload}"': (
+        "target.start.body: {payload} has a value only in target.variants.echo and target.variants.flood"
+    ),
+    URL + '[target.stream]\npath = "/echo?text={payload}"': (
+        "target.stream.path: {payload} has a value only in target.variants.echo and target.variants.flood"
     ),
     # coming back
     URL + '[target.resume]\npath = "/{last_evnt_id}"': (

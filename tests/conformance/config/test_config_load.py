@@ -146,12 +146,13 @@ def test_what_is_captured_can_be_used_wherever_it_is_known(tmp_path: Path) -> No
     text = """
     [target]
     url = "http://h/bus/{job}?job={job}"
-    start = { path = "/jobs", capture = { job = "/id" }, json = { text = "{payload}" } }
-    stream = { method = "POST", headers = { "X-Job" = "{job}" }, json = { jobs = ["{job}", "{payload}"] } }
+    start = { path = "/jobs", capture = { job = "/id" } }
+    stream = { method = "POST", headers = { "X-Job" = "{job}" }, json = { jobs = ["{job}"] } }
     status = { path = "/jobs/{job}", pointer = "/state" }
     cancel = { path = "/jobs/{job}/cancel", body = "{job}" }
     probe = { path = "/debug/{job}", gauges = { tasks = "/tasks" } }
-    variants.late = { stream.path = "/bus/{job}/late", stream.json.text = "{payload}" }
+    variants.late = { stream.path = "/bus/{job}/late" }
+    variants.echo = { start.json.text = "{payload}", stream.json.jobs = ["{job}", "{payload}"] }
     """
     target = load_config(write(tmp_path / "sse-conformance.toml", text), environ={}).config.target
 
