@@ -91,9 +91,8 @@ def _may_miss(history: History, connections: tuple[Exchange, ...], *, ended: boo
         return "another subscriber had been there before, and expect.shared is not declared"
     if not ended:
         return ""
-    explored = (
-        history.scenario == "explore"
-    )  # there, also who has had events may come back too late for the rest
+    # where schedules are explored, also who has had events may come back too late for the rest
+    explored = history.scenario == "explore"
     came, seen = (stream, ()) if explored else (first, connections)
     if may_have_missed_all(history, came) and not any(each.events for each in seen):
         return 'it came late, and expect.replay is not "all"'

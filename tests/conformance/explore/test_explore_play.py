@@ -193,10 +193,12 @@ def test_other_work_is_begun_where_it_can_be_told_from_the_first() -> None:
         changed = msgspec.structs.replace(config.target, **target)
         return Exploration(REFERENCE.subject, msgspec.structs.replace(config, target=changed)).apart
 
+    start = REFERENCE.config.target.start
+    assert start is not None
     assert apart()
     assert not apart(start=None), "the state would be of any of them"
     assert apart(start=None, status=None), "each request begins its own"
-    assert not apart(start=msgspec.structs.replace(REFERENCE.config.target.start, capture={}))  # type: ignore[type-var]
+    assert not apart(start=msgspec.structs.replace(start, capture={}))
 
 
 def test_work_is_cancelled_when_an_event_has_come() -> None:

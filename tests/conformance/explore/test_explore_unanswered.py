@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -20,7 +21,7 @@ from conformance.explore import (
     search,
 )
 from conformance.races.base import Job, Response, Service, not_resumable, races_config
-from fault_injection.faults import AtBytes, Blackhole, Buffer, Latency
+from fault_injection.faults import AtBytes, Blackhole, Buffer, Fault, Latency
 from reports.results import Verdict
 
 SLOW = (Hold("*.send.*.before", 5.0), Hold("*.send.*.after", 5.0))
@@ -81,8 +82,8 @@ def delivered(it: Played) -> tuple[Verdict, str]:
 
 
 @pytest.mark.parametrize("when", ["head", "events"])
-def test_who_comes_back_and_gets_no_head_is_not_told(when: str) -> None:
-    leave = Leave("b", when, count=1, away=0.05)  # type: ignore[arg-type]
+def test_who_comes_back_and_gets_no_head_is_not_told(when: Literal["head", "events"]) -> None:
+    leave = Leave("b", when, count=1, away=0.05)
     verdict, reason = delivered(played(Leaky, leave))
     assert verdict is Verdict.FAIL
     assert (
@@ -104,8 +105,8 @@ def test_it_is_found_where_nobody_else_was_let_in_either() -> None:
         Latency(200.0),
     ],
 )
-def test_the_link_is_not_blamed_on_the_application(fault: object) -> None:
-    verdict, _ = delivered(played(OneAtATime, Break(fault), Leave("a", "before-head", away=0.05)))  # type: ignore[arg-type]
+def test_the_link_is_not_blamed_on_the_application(fault: Fault) -> None:
+    verdict, _ = delivered(played(OneAtATime, Break(fault), Leave("a", "before-head", away=0.05)))
     assert verdict in {Verdict.INCONCLUSIVE, Verdict.PASS}
 
 

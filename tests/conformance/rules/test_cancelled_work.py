@@ -1,12 +1,14 @@
 """What rules of work that is due to its end say of work that somebody cancelled, and of what was not asked to stop."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 import pytest
 from made_up import made_up, stream
 from made_up_looks import JOB, cancelled, event, held_to, left, look
 
 from conformance.config import Expect
-from conformance.history import History, Record
+from conformance.history import History, How, Record
 from conformance.rules.cancel_request import twice
 from conformance.rules.cancel_streams import others_unaffected, stream_told
 from conformance.rules.completion import delivered
@@ -20,6 +22,7 @@ from conformance.rules.resume_outcomes import completion_survives
 from conformance.rules.rule import Rule
 
 OTHER = {"job": "j2"}
+Replayed: TypeAlias = Literal["all", "none", "since-id"]
 EXPECT = Expect(terminates=True, shared=True, resumable=True, replay="all")
 
 
@@ -31,10 +34,10 @@ def explored(*records: list[Record]) -> History:
     )
 
 
-def part(name: str, *ids: int, ended: float = 2.0, **more: object) -> list[Record]:
+def part(name: str, *ids: int, ended: float = 2.0, at: float = 0.0, how: How = "complete") -> list[Record]:
     """A subscriber who is sent these events of progress, and no end."""
     body = [(id / 10, event("progress", id)) for id in ids]
-    return stream(body, name=name, subscriber=name, names=JOB, ended=ended, **more)  # type: ignore[arg-type]
+    return stream(body, name=name, subscriber=name, names=JOB, at=at, ended=ended, how=how)
 
 
 REFUSED = cancelled(0.25, status=409)
@@ -101,21 +104,22 @@ def test_who_comes_back_without_a_word_was_not_told() -> None:
 
 def test_where_nothing_is_replayed_who_is_on_the_way_in_may_miss_the_word() -> None:
     empty = stream(name="a", subscriber="a", names=JOB, at=0.2, head=0.21, ended=0.3)
-    for replay, there, verdict in (
+    cases: tuple[tuple[Replayed, list[Record], str], ...] = (
         ("none", empty, "inconclusive"),
         ("since-id", empty, "inconclusive"),
         ("all", empty, "broken"),
         ("none", part("a", 1, ended=0.3), "broken"),  # it was there
-    ):
-        expect = Expect(terminates=True, shared=True, replay=replay)  # type: ignore[arg-type]
+    )
+    for replay, there, verdict in cases:
+        expect = Expect(terminates=True, shared=True, replay=replay)
         records = made_up(there, cancelled(0.25), terms=held_to(expect), scenario="explore")
         assert stream_told.judge(records).verdict == verdict, replay
 
 
 @pytest.mark.parametrize("rule", [delivered, status_agrees], ids=lambda rule: rule.name)
 def test_where_nothing_is_replayed_who_was_held_up_may_miss_the_completion(rule: Rule) -> None:
-    def judged(replay: str, *ids: int, names: dict[str, str] = JOB) -> str:
-        expect = Expect(terminates=True, replay=replay)  # type: ignore[arg-type]
+    def judged(replay: Replayed, *ids: int, names: dict[str, str] = JOB) -> str:
+        expect = Expect(terminates=True, replay=replay)
         body = [(0.6, event("progress", id)) for id in ids]
         late = stream(body, name="a", subscriber="a", names=names, at=0.5, ended=0.7)
         over = look(1.0, state="completed", names=names)
