@@ -19,7 +19,7 @@ from conformance.drive import keeper
 from conformance.drive.control import StopSignal
 from conformance.transport import address_of, open_client
 from fault_injection.network import Network
-from reports.text import brief
+from reports.text import shorten
 
 _POLL = 0.05  # seconds between two looks at a server that starts
 _LAST_LINES = 15
@@ -346,7 +346,7 @@ def _described(process: psutil.Process) -> str:
         command = " ".join(process.cmdline()) or process.name()
     except psutil.Error:
         command = "?"
-    return f"process {process.pid}: {brief(command, _COMMAND)}"
+    return f"process {process.pid}: {shorten(command, _COMMAND)}"
 
 
 @contextlib.contextmanager

@@ -119,9 +119,9 @@ async def test_what_it_started_is_found_after_it_and_killed(tmp_path: Path, word
     async with server.running():
         assert await ended(server, "SIGTERM") == 0
         (left,) = server.survivors()
-        found = re.match(r"process (\d+): .*python", left)
+        found = re.match(r"process (\d+): ", left)
         assert found
-        assert "import os; " in left
+        assert "signal.pause()" in left
         assert not await server.listens()
         await server.kill()
         assert await settles(lambda: server.survivors() == ())
