@@ -9,7 +9,7 @@ import typer
 from conformance.cli.common import BREAKS, CONFUSED, MISUSED, Failure, exit_code, out, read_config
 from conformance.cli.files import make, write
 from conformance.cli.summary import print_summary
-from conformance.config import Config
+from conformance.config import Config, PlaceholderError
 from conformance.dialect import effective_dialect
 from conformance.history import History, HistoryError, StatusTerms, Terms, load, schema
 from conformance.judging import held
@@ -63,6 +63,8 @@ def judge_command(
     if loaded is not None:
         histories = [history.on(terms_of(loaded.config)) for history in histories]
     named = {str(path): history for path, history in zip(files, histories, strict=True)}
+    for path, history in named.items():
+        _check_names(path, history)
     ran = judge_recorded(named, RULES)
     results = msgspec.structs.replace(ran.results, interrupted=any(map(_stops_short, histories)))
     written: list[str] = []
@@ -72,6 +74,18 @@ def judge_command(
     if results.interrupted and results.unreached is None:  # it was the run that ended early, not this command
         raise typer.Exit(BREAKS if broken_rules(results) else CONFUSED)
     raise typer.Exit(exit_code(results))
+
+
+def _check_names(path: str, history: History) -> None:
+    """On other terms, the dialect's scope may speak of a name that was not captured when this was recorded."""
+    try:
+        _ = history.exchanges
+    except PlaceholderError as error:
+        raise Failure(
+            f"{path}: dialect.scope.equals holds {{{error.name}}}, and no such name was captured when this was "
+            "recorded; judge it without --config, or record it again",
+            MISUSED,
+        ) from error
 
 
 def _stops_short(history: History) -> bool:

@@ -7,6 +7,7 @@ from conformance.config.load import FILE_NAME, Loaded, config_for_url, find_conf
 from conformance.config.resolved import (
     base_url,
     captured,
+    captured_in_stream,
     resume_request,
     stream_capture,
     stream_path,
@@ -70,6 +71,7 @@ __all__ = [
     "base_url",
     "bind_dialect",
     "captured",
+    "captured_in_stream",
     "config_for_url",
     "credentials",
     "declared",

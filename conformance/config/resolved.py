@@ -94,6 +94,13 @@ def captured(target: Target) -> tuple[str, ...]:
     return tuple(target.start.capture) if target.start else ()
 
 
+def captured_in_stream(target: Target) -> tuple[str, ...]:
+    """The captured names that the stream's request holds: none on a bus, whose every request is the same."""
+    request = stream_request(target)
+    used = set(placeholders([request.path, request.headers, request.json, request.body]))
+    return tuple(name for name in captured(target) if name in used)
+
+
 def stream_capture(config: Config) -> str | None:
     """The captured name that names the stream: the one that its request or the dialect's scope uses.
 

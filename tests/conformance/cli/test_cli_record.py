@@ -32,6 +32,21 @@ def test_each_event_has_its_time_its_gap_and_its_lag(sse: Sse, tmp_path: Path) -
     assert "Conforms" in judged.out
 
 
+def test_a_scope_whose_name_was_not_captured_then_cannot_be_judged_by(sse: Sse, tmp_path: Path) -> None:
+    (tmp_path / "bus.toml").write_text(
+        """
+        target = { url = "http://127.0.0.1:1/bus", start = { path = "/jobs", capture = { job = "/id" } } }
+        dialect = { json = true, scope = { pointer = "/job", equals = "{job}" } }
+        """
+    )
+    with served(events(1)) as url:
+        assert sse("record", url, "--out", "events.jsonl").code == 0
+    code, _, err = sse("judge", "--config", "bus.toml", "events.jsonl")
+    assert code == 2
+    assert "events.jsonl: dialect.scope.equals holds {job}, and no such name was captured" in err
+    assert "judge it without --config, or record it again" in err
+
+
 def test_it_goes_on_after_what_looks_like_the_end(sse: Sse) -> None:
     with served(says(STREAM, b"data: [DONE]\n\n", b"data: more\n\n")) as url:
         out = sse("record", url).out

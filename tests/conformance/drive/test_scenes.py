@@ -176,8 +176,12 @@ async def test_a_scenario_that_finds_it_cannot_be_driven_is_skipped() -> None:
     async def _skip() -> None:
         raise Skipped("not here")
 
+    async def unknown(stage: Stage) -> None:
+        await next(each for each in SCENARIOS if each.name == "unknown-stream").drive(stage)
+
     for drive, reason in (
         (variant, "target.variants.failing"),
+        (unknown, "target.stream uses no captured name"),
         (restart, "target.command"),
         (deep, "not here"),
     ):
