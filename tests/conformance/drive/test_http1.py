@@ -3,7 +3,7 @@
 from typing import Any
 
 import h11
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conformance.drive.http1 import Asked, Client
@@ -89,6 +89,7 @@ def remembered(method: str, came: list[bytes]) -> list[Any]:
     cuts,
     st.booleans(),
 )
+@example("GET", HEADS[8], [b"5\r\nhello\r\n", b"0\r\n\r\n"], [], False)
 def test_any_response_cut_anywhere(
     method: str, head: bytes, bodies: list[bytes], sizes: list[int], closes: bool
 ) -> None:
