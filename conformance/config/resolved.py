@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from conformance.config.schema import Config, Override, Start, Stream, Target
-from conformance.config.template import LAST_EVENT_ID, PORT, fill, literal, placeholders
+from conformance.config.template import LAST_EVENT_ID, LAST_SEQUENCE, PORT, fill, literal, placeholders
 
 _Request = TypeVar("_Request", Start, Stream)
 
@@ -77,16 +77,28 @@ def resume_request(target: Target, last_event_id: str) -> Stream:
     """The request of a subscriber that comes back with a last event ID, its path in place.
 
     The ID travels in the header Last-Event-ID (WHATWG HTML, section 9.2.4), unless `target.resume` says by
-    {last_event_id} where it goes. Then there is no header but what it says itself: a server that reads both would
-    hide that what it documents is broken, and one that knows no such header may refuse it.
+    {last_event_id} where it goes, or by {last_sequence} that it is a number in the data. Then there is no header but
+    what it says itself: a server that reads both would hide that what it documents is broken, and one that knows no
+    such header may refuse it.
     """
     request = stream_request(target)
     if target.resume is not None:
         request = msgspec.structs.replace(target.resume, path=target.resume.path or request.path)
-        if LAST_EVENT_ID in placeholders([request.path, request.headers, request.json, request.body]):
+        if used_in(request) & {LAST_EVENT_ID, LAST_SEQUENCE}:
             return request
     others = {name: value for name, value in request.headers.items() if name.lower() != "last-event-id"}
     return msgspec.structs.replace(request, headers={**others, "Last-Event-ID": literal(last_event_id)})
+
+
+def resumes_by_sequence(target: Target) -> bool:
+    """Whether who comes back says its last sequence, where others say their last event ID: protocols that have no `id:`
+    lines count in the data."""
+    return target.resume is not None and LAST_SEQUENCE in used_in(target.resume)
+
+
+def used_in(request: Stream) -> frozenset[str]:
+    """The placeholders that a stream's request holds."""
+    return frozenset(placeholders([request.path, request.headers, request.json, request.body]))
 
 
 def captured(target: Target) -> tuple[str, ...]:
@@ -96,8 +108,7 @@ def captured(target: Target) -> tuple[str, ...]:
 
 def captured_in_stream(target: Target) -> tuple[str, ...]:
     """The captured names that the stream's request holds: none on a bus, whose every request is the same."""
-    request = stream_request(target)
-    used = set(placeholders([request.path, request.headers, request.json, request.body]))
+    used = used_in(stream_request(target))
     return tuple(name for name in captured(target) if name in used)
 
 

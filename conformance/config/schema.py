@@ -78,18 +78,25 @@ class AnswerHeader(_Table, frozen=True, kw_only=True):
     header: HeaderName
 
 
-class Start(_Table, frozen=True, kw_only=True):
-    """The request that begins the work and names the stream.
-
-    `capture` takes values out of the answer: a name (used elsewhere as `{name}`), and a JSON Pointer or the name of a
-    header. At most one of `json` and `body`; placeholders are filled in the strings inside `json`.
-    """
+class Request(_Table, frozen=True, kw_only=True):
+    """A request that is no stream. At most one of `json` and `body`; placeholders are filled in the strings inside
+    `json`."""
 
     method: Method = "POST"
     path: Path
     headers: Headers = {}
     json: Any = None
     body: str | None = None
+
+
+class Start(Request, frozen=True, kw_only=True):
+    """The request that begins the work and names the stream.
+
+    `capture` takes values out of the answer: a name (used elsewhere as `{name}`), and a JSON Pointer or the name of a
+    header. Where the answer is an event stream, the pointer leads into the data of its events: the first that has it
+    counts, and the stream is left when everything has come.
+    """
+
     capture: dict[
         Name,
         Annotated[
@@ -114,27 +121,19 @@ class Stream(_Table, frozen=True, kw_only=True):
     body: str | None = None
 
 
-class Status(_Table, frozen=True, kw_only=True):
-    """Where the work's state can be asked (GET): `pointer` leads to it in the JSON answer, `finished` are
-    the states that are final, `cancelled` those it may say once the work was stopped, `subscribers` leads to
-    a count of open streams."""
+class Status(Request, frozen=True, kw_only=True):
+    """Where the work's state can be asked: `pointer` leads to it in the JSON answer, `finished` are the states that are
+    final, `cancelled` those it may say once the work was stopped, `subscribers` leads to a count of open streams."""
 
-    path: Path
-    headers: Headers = {}
+    method: Method = "GET"
     pointer: Pointer | None = None
     finished: States | None = None
     cancelled: States | None = None
     subscribers: Pointer | None = None
 
 
-class Cancel(_Table, frozen=True, kw_only=True):
+class Cancel(Request, frozen=True, kw_only=True):
     """The request that stops the work."""
-
-    method: Method = "POST"
-    path: Path
-    headers: Headers = {}
-    json: Any = None
-    body: str | None = None
 
 
 class Metric(_Table, frozen=True, kw_only=True):
@@ -191,7 +190,8 @@ class Target(_Table, frozen=True, kw_only=True):
     measure or disturb a whole server then need not wait for one another. `app` is an ASGI application, run in process
     on an event loop of `app_loop`. `pid` is the process of a server that runs already on this machine, to be looked
     into. `resume` is the request of a subscriber that comes back with a last event ID, `{last_event_id}` in it; None:
-    `stream` once more. Where it has no such placeholder, and by default, the ID is the header Last-Event-ID.
+    `stream` once more. Where it has no such placeholder, and by default, the ID is the header Last-Event-ID. With
+    `{last_sequence}` in it, the sequence of the last event (`dialect.sequence`) stands for the ID.
     """
 
     url: Url | None = None

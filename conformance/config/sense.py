@@ -5,19 +5,40 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from conformance.config.errors import KeyPath, Problem, did_you_mean, listed
-from conformance.config.resolved import authority_of, captured, split_url, url_port
-from conformance.config.schema import AnswerHeader, Cancel, Config, Metric, Override, Start, Stream, Target
-from conformance.config.template import EXCHANGE, LAST_EVENT_ID, PAYLOAD, PORT, placeholders
+from conformance.config.resolved import (
+    authority_of,
+    captured,
+    resumes_by_sequence,
+    split_url,
+    url_port,
+    used_in,
+)
+from conformance.config.schema import (
+    AnswerHeader,
+    Cancel,
+    Config,
+    Metric,
+    Override,
+    Start,
+    Status,
+    Stream,
+    Target,
+)
+from conformance.config.template import EXCHANGE, LAST_EVENT_ID, LAST_SEQUENCE, PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
-from conformance.dialect.presets import PRESETS
+from conformance.dialect.presets import PRESETS, effective_dialect
 
 _RESERVED: Final = {
     PORT: "a free port",
     PAYLOAD: "text that the harness wants to see come back",
     EXCHANGE: "the name of a request, another one for each",
     LAST_EVENT_ID: "the last event ID of a subscriber that comes back",
+    LAST_SEQUENCE: "the sequence of the last event that a subscriber had",
 }
-_OF_THE_STREAM: Final = {"stream": frozenset({EXCHANGE}), "resume": frozenset({EXCHANGE, LAST_EVENT_ID})}
+_OF_THE_STREAM: Final = {
+    "stream": frozenset({EXCHANGE}),
+    "resume": frozenset({EXCHANGE, LAST_EVENT_ID, LAST_SEQUENCE}),
+}
 _NO_PAYLOAD: Final = "{payload} has a value only in target.variants.echo and target.variants.flood"
 _ROLES: Final = ("completion", "failure", "end", "heartbeat")
 
@@ -38,11 +59,35 @@ def check_sense(config: Config) -> Iterator[Problem]:
             ("target", "resume"),
             "contradicts expect.resumable = false: nobody comes back where the last event ID is not honoured",
         )
+    yield from _check_position(config)
     if config.expect.superseding and config.expect.shared and "superseding" not in config.target.variants:
         yield Problem(
             ("expect", "superseding"),
             "contradicts expect.shared = true: a second stream cannot both end the first and stand beside it; leave "
             "one out, or say in target.variants.superseding which streams end each other",
+        )
+
+
+def _check_position(config: Config) -> Iterator[Problem]:
+    """Where the subscriber that comes back says its last sequence, that is a number in the data."""
+    resume = config.target.resume
+    if resume is None or not resumes_by_sequence(config.target):
+        return
+    path: KeyPath = ("target", "resume")
+    if LAST_EVENT_ID in used_in(resume):
+        yield Problem(
+            path, "holds {last_event_id} and {last_sequence}; a subscriber comes back with one of them"
+        )
+    dialect = config.dialect
+    if dialect.preset is not None and dialect.preset not in PRESETS:
+        return
+    sequence = effective_dialect(dialect).sequence
+    if sequence is None:
+        yield Problem(path, '{last_sequence} needs dialect.sequence, e.g. sequence = "/sequence_number"')
+    elif sequence == "id":
+        yield Problem(
+            path,
+            '{last_sequence} is a number in the data, and dialect.sequence is "id"; write {last_event_id}',
         )
 
 
@@ -138,7 +183,7 @@ def _check_requests(target: Target) -> Iterator[Problem]:
     if target.start is not None:
         for part in ("path", "headers", "json", "body"):
             yield from _unknown(getattr(target.start, part), ("target", "start", part), ())
-    for key in ("start", "stream", "resume", "cancel"):
+    for key in ("start", "stream", "resume", "status", "cancel"):
         request = getattr(target, key)
         if request is not None:
             yield from _check_body(request, ("target", key), request.method)
@@ -165,7 +210,9 @@ def _check_variants(target: Target) -> Iterator[Problem]:
                 yield from _missing(getattr(variant.stream, part), (*path, "stream", part), target, known)
 
 
-def _check_body(request: Start | Stream | Cancel | Override, path: KeyPath, method: str) -> Iterator[Problem]:
+def _check_body(
+    request: Start | Stream | Status | Cancel | Override, path: KeyPath, method: str
+) -> Iterator[Problem]:
     if request.json is not None and request.body is not None:
         yield Problem((*path, "body"), "a request has one body; give json or body, not both")
     part = "json" if request.json is not None else "body"
@@ -235,8 +282,8 @@ def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) 
             message = "{port} has a value only in target.command and in the host and port of target.url"
         elif name == PAYLOAD:
             message = _NO_PAYLOAD
-        elif name == LAST_EVENT_ID:
-            message = "{last_event_id} has a value only in target.resume"
+        elif name in {LAST_EVENT_ID, LAST_SEQUENCE}:
+            message = f"{{{name}}} has a value only in target.resume"
         elif name == EXCHANGE:
             message = "{exchange} has a value only in target.stream and target.resume"
         elif hint := did_you_mean(f"{{{name}}}", [f"{{{one}}}" for one in known], quote=""):

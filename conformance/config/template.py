@@ -25,6 +25,9 @@ EXCHANGE: Final = "exchange"
 LAST_EVENT_ID: Final = "last_event_id"
 """The placeholder for the last event ID that a subscriber comes back with, in `target.resume`."""
 
+LAST_SEQUENCE: Final = "last_sequence"
+"""The placeholder for the sequence (`dialect.sequence`) of the last event that a subscriber had, in `target.resume`."""
+
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z_][A-Za-z0-9_]*)\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 

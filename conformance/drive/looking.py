@@ -72,8 +72,8 @@ class Subscribers:
                 "needs target.status.subscribers or target.probe.gauges.subscribers in the configuration: how many "
                 "subscribers the server knows of"
             )
-        path = status.path if status is not None and self._pointer is not None else ""
-        self.of_each_work = any(name in stage.captured for name in placeholders(path))
+        asked = [] if status is None or self._pointer is None else [status.path, status.json, status.body]
+        self.of_each_work = any(name in stage.captured for name in placeholders(asked))
         """Whether each work has a count of its own, which other works' subscribers do not change."""
 
     async def count(self, stage: Stage, names: Mapping[str, str]) -> float | None:

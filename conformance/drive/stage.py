@@ -13,20 +13,24 @@ import trio
 from conformance.config import (
     EXCHANGE,
     LAST_EVENT_ID,
+    LAST_SEQUENCE,
     PAYLOAD,
     AnswerHeader,
     Config,
     Metric,
     PlaceholderError,
     Probe,
+    Request,
     bind_dialect,
     captured,
     resume_request,
+    resumes_by_sequence,
     stream_request,
     with_variant,
 )
 from conformance.dialect import Dialect
 from conformance.dialect.learning import Reader
+from conformance.drive.capture import Capture
 from conformance.drive.control import Restartable
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reply import open_reply
@@ -46,7 +50,6 @@ from conformance.history import (
     Requested,
 )
 from conformance.history.redact import ALWAYS_SECRET
-from conformance.pointer import ABSENT, resolve
 from conformance.probes import Reading, read_json, read_process, read_prometheus
 from conformance.transport import Route
 from fault_injection.network import Network
@@ -72,7 +75,6 @@ class Answer:
     body: bytes
     how: How
     detail: str
-    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def json(self) -> Any:
@@ -135,15 +137,8 @@ class Stage:
         start = self.config.target.start
         if start is None:
             return begun
-        answer = await self.ask(
-            "start",
-            start.method,
-            start.path,
-            headers=start.headers,
-            json_body=start.json,
-            body=start.body,
-            names=begun,
-        )
+        capture = Capture(start.capture, limit=_ANSWER_LIMIT)
+        answer = await self.ask("start", start, names=begun, capture=capture if start.capture else None)
         if answer.status is None:
             raise Unreached(f"{start.method} {start.path}: {answer.detail}")
         if answer.status >= 400:
@@ -151,15 +146,14 @@ class Stage:
                 f"{start.method} {start.path} answered {answer.status}: {self._excerpt(answer.body)}"
             )
         for name, place in start.capture.items():
-            value = _captured(answer, place)
-            if value is None:
+            if name not in capture.found:
                 why = f" ({answer.detail})" if answer.detail else ""
                 sought = f"header {place.header}" if isinstance(place, AnswerHeader) else f"value at {place}"
                 raise Unreached(
                     f"{start.method} {start.path}: no {sought} to capture as {{{name}}} "
                     f"in {self._excerpt(answer.body)}{why}"
                 )
-            begun[name] = value
+        begun.update(capture.found)
         return begun
 
     @asynccontextmanager
@@ -175,8 +169,8 @@ class Stage:
         watch: float | None = None,
         heard: Heard | None = None,
     ) -> AsyncIterator[Subscription]:
-        """Open the event stream, or come back to it with a last event ID (`resume_request` says how); on exit it is
-        left, if it has not ended by then.
+        """Open the event stream, or come back to it with a last event ID (`resume_request` says how, and it may be the
+        last sequence); on exit it is left, if it has not ended by then.
 
         `headers` are sent besides the configured ones; a value of None takes one out. `names` override those
         of the work that was started last. `watch` overrides the stage's (seconds). `heard` is told of every item as
@@ -195,7 +189,12 @@ class Stage:
             ),
             json_body=asked.json,
             body=asked.body,
-            names={**names, EXCHANGE: exchange, LAST_EVENT_ID: last_event_id or ""},
+            names={
+                **names,
+                EXCHANGE: exchange,
+                LAST_EVENT_ID: last_event_id or "",
+                LAST_SEQUENCE: last_event_id or "",
+            },
         )
         opened = self._opened(exchange, subscriber, _told(names), comes_back=last_event_id is not None)
         self._requested(
@@ -220,6 +219,7 @@ class Stage:
             leave_at_completion=leave_at_completion,
             leave_at_request=leave_at_request,
             last_event_id=last_event_id or "",
+            by_sequence=resumes_by_sequence(target),
             verify=self.verify,
         )
         self.nursery.start_soon(subscription.run)
@@ -232,29 +232,28 @@ class Stage:
     async def ask(
         self,
         purpose: Purpose,
-        method: str,
-        path: str,
+        asked: Request,
         *,
         headers: Mapping[str, str | None] | None = None,
-        json_body: Any = None,
-        body: str | None = None,
         names: Mapping[str, str] | None = None,
+        capture: Capture | None = None,
     ) -> Answer:
-        """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most.
-        `names` stand in for the captured ones. Each has a connection of its own and says so: a server may keep tasks
-        for one that it could be asked on again, and they would show in its gauges."""
+        """Send a request that is no stream and record what comes. Waits `limits.head` seconds at the most, and no
+        longer than `capture` has something to wait for. `headers` are sent besides its own, `names` stand in for the
+        captured ones. Each has a connection of its own and says so: a server may keep tasks for one that it could be
+        asked on again, and they would show in its gauges."""
         names = self.names if names is None else names
         request = self._request(
-            method,
-            path,
-            headers=_merged({"Connection": "close"}, headers or {}),
-            json_body=json_body,
-            body=body,
+            asked.method,
+            asked.path,
+            headers=_merged({"Connection": "close"}, asked.headers, headers or {}),
+            json_body=asked.json,
+            body=asked.body,
             names=names,
         )
         exchange = self._name(purpose)
         self._requested(exchange, purpose, request, names)
-        status, parts, came = None, list[bytes](), tuple[tuple[str, str], ...]()
+        status, parts = None, list[bytes]()
         how: How = "complete"
         detail = ""
         limit = self.config.limits.head
@@ -263,14 +262,18 @@ class Stage:
                 async with open_reply(self.network, request, verify=self.verify) as reply:
                     status = reply.status
                     head = head_of(self.recorder.now(), exchange, reply)
-                    came = head.headers
                     self.recorder.record(head)
+                    if capture is not None:
+                        capture.on_head(head.headers)
                     size = 0
                     while (data := await reply.receive()) is not None:
                         if size <= _ANSWER_LIMIT:
                             parts.append(data)
                             self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
                             size += len(data)
+                            if capture is not None and capture.on_data(data):
+                                how, detail = "dropped", "all that it was read for had come"
+                                scope.cancel()
                         if size > _ANSWER_LIMIT:
                             how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"
                             scope.cancel()  # to break would leave httpx's generators behind
@@ -281,7 +284,10 @@ class Stage:
         if scope.cancelled_caught and how == "complete":
             how, detail = "timeout", f"no complete answer within {limit:g} s"
         self.recorder.record(Ended(time=self.recorder.now(), exchange=exchange, how=how, detail=detail))
-        return Answer(exchange, status, b"".join(parts), how, detail, came)
+        answer = Answer(exchange, status, b"".join(parts), how, detail)
+        if capture is not None:
+            capture.on_end(answer.body)
+        return answer
 
     async def status(self, names: Mapping[str, str] | None = None) -> Answer | None:
         """Ask for the work's state; None where `target.status` is not configured. `names`: of which work, if not of
@@ -289,22 +295,14 @@ class Stage:
         status = self.config.target.status
         if status is None:
             return None
-        return await self.ask("status", "GET", status.path, headers=status.headers, names=names)
+        return await self.ask("status", status, names=names)
 
     async def cancel(self, names: Mapping[str, str] | None = None) -> Answer | None:
         """Ask the server to stop the work; None where `target.cancel` is not configured. `names` as for `status`."""
         cancel = self.config.target.cancel
         if cancel is None:
             return None
-        return await self.ask(
-            "cancel",
-            cancel.method,
-            cancel.path,
-            headers=cancel.headers,
-            json_body=cancel.json,
-            body=cancel.body,
-            names=names,
-        )
+        return await self.ask("cancel", cancel, names=names)
 
     async def sample(self, phase: Phase = "", *, cycles: int = 0) -> dict[str, float | None]:
         """Ask every probe for its gauges, write down what they say, and give it by name. None where a probe could
@@ -333,7 +331,7 @@ class Stage:
         never answered would leave a connection behind, for which the server's streams would be blamed."""
         if self._hung:
             return tuple(Reading(name, None, self._hung[0]) for name in probe.gauges)
-        answer = await self.ask("probe", "GET", probe.path, headers=probe.headers)
+        answer = await self.ask("probe", Request(method="GET", path=probe.path, headers=probe.headers))
         readings = _gauges(answer, probe)
         if answer.how == "timeout":
             self._hung.extend(reading.detail for reading in readings[:1])
@@ -465,17 +463,6 @@ class Stage:
     def _name(self, of: str) -> str:
         count = self._counts[of] = self._counts.get(of, 0) + 1
         return of if count == 1 else f"{of}-{count}"
-
-
-def _captured(answer: Answer, place: str | AnswerHeader) -> str | None:
-    """What stands at this place of an answer; None where nothing does that could be used elsewhere."""
-    if isinstance(place, AnswerHeader):
-        wanted = place.header.lower()
-        return next((value for name, value in answer.headers if name.lower() == wanted and value), None)
-    value = resolve(answer.json, place)
-    if value is ABSENT or value is None or isinstance(value, dict | list):
-        return None
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _gauges(answer: Answer, probe: Probe) -> tuple[Reading, ...]:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import httpx
 import trio
 
-from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
+from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse, sequence_of, text_of
 from conformance.drive.outcome import how_it_failed
 from conformance.drive.reply import Reply, open_reply
 from conformance.history import Chunk, Connected, Ended, Head, How, Mark, Recorder
@@ -61,6 +61,7 @@ class Subscription:
         leave_at_completion: bool = False,
         leave_at_request: bool = False,
         last_event_id: str = "",
+        by_sequence: bool = False,
         verify: bool = True,
     ) -> None:
         self.exchange = exchange
@@ -81,7 +82,8 @@ class Subscription:
         self._leave_at_completion = leave_at_completion
         self._leave_at_request = leave_at_request
         self._verify = verify
-        self._decoder = Decoder(limit=patience.body, last_event_id=last_event_id)
+        self._decoder = Decoder(limit=patience.body, last_event_id="" if by_sequence else last_event_id)
+        self._sequence = last_event_id if by_sequence else None
         self._items = 0
         self._waiting: list[tuple[Callable[[Subscription], bool], trio.Event]] = []
         self._scope = trio.CancelScope()
@@ -93,8 +95,9 @@ class Subscription:
 
     @property
     def last_event_id(self) -> str:
-        """The last event ID that a client would send when it reconnects now."""
-        return self._decoder.last_event_id
+        """The last event ID that a client would send when it reconnects now; where it says its last sequence instead
+        (`target.resume`), that."""
+        return self._decoder.last_event_id if self._sequence is None else self._sequence
 
     @property
     def ended(self) -> bool:
@@ -289,7 +292,11 @@ class Subscription:
 
     def _role(self, parsed: Parsed) -> Role | None:
         dialect = self._reading(parsed)
-        return classify(dialect, parsed) if in_scope(dialect, parsed) else None
+        if not in_scope(dialect, parsed):
+            return None
+        if self._sequence is not None and (sequence := text_of(sequence_of(dialect, parsed))):
+            self._sequence = sequence
+        return classify(dialect, parsed)
 
     def _mark(self, what: str, detail: str) -> None:
         self._recorder.record(

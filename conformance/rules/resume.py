@@ -87,8 +87,7 @@ def _id_in_data(stream: Exchange, event: EventArrival) -> str:
 def _gap(back: Return, missing: str) -> Finding:
     last = f"after {label(back.now.dialect, back.had[-1])}" if back.had else "from the beginning"
     reset = any(each.event.id == "" for each in back.had)
-    how = f"with Last-Event-ID {back.asked[:60]!r}" if back.asked else "without an id"
-    how += " (an empty id had reset it)" if reset and not back.asked else ""
+    how = back.how + (" (an empty id had reset it)" if reset and not back.asked else "")
     evidence = [evidence_of(back.before[-1], "")]
     if back.got:
         first = back.got[0]

@@ -96,7 +96,7 @@ def _survives(history: History, subscriber: str) -> Judgement:
     if outcome.what == "ended" and history.scenario == "explore" and may_have_missed_all(history, last):
         return inconclusive(f'{last.name} {outcome.said}; it had no id, and expect.replay is not "all"')
     words, evidence = says_finished(history, last)
-    asked = f" with Last-Event-ID {returns[-1].asked[:60]!r}" if returns[-1].asked else ""
+    asked = f" {returns[-1].how}" if returns[-1].asked else ""
     return broken(
         [
             Finding(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-from conformance.dialect import Dialect, Role
+from conformance.dialect import Dialect, Role, sequence_of, text_of
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import evidence_for, fate, named, severed
 from conformance.rules.order_content import Number, content, label, lane, listed, number, told
@@ -38,6 +38,14 @@ class Return:
         return self.now.came_with or ""
 
     @property
+    def how(self) -> str:
+        """How it told where it had been, in words."""
+        if not self.asked:
+            return "without an id"
+        has_header = self.now.request_header("last-event-id") is not None
+        return f"{'with Last-Event-ID' if has_header else 'by target.resume with'} {self.asked[:60]!r}"
+
+    @property
     def had(self) -> tuple[EventArrival, ...]:
         """The events that it had got before."""
         return tuple(each for stream in self.before for each in told(stream))
@@ -52,7 +60,12 @@ class Return:
         """The events up to the one that gave the last event ID with which it came back. Those behind it had no id,
         so they may come again. Where a block without data gave the id, those that surely came before it."""
         had = self.had
-        given = [place for place, each in enumerate(had) if each.event.id == self.asked]
+        dialect = self.now.dialect
+        given = [place for place, each in enumerate(had) if each.event.id == self.asked] or [
+            place
+            for place, each in enumerate(had)
+            if text_of(sequence_of(dialect, each.parsed)) == self.asked
+        ]
         before = given or [place for place, each in enumerate(had) if each.event.last_event_id != self.asked]
         return had[: before[-1] + 1] if before else ()
 
@@ -136,7 +149,7 @@ def again_finding(back: Return, again: list[EventArrival]) -> Finding:
     names = listed(label(dialect, each) for each in again)
     what = f"everything from the start again ({names})" if from_start else f"{names} again"
     return Finding(
-        f"{back.now.name} came back with Last-Event-ID {back.asked[:60]!r} and was sent {what}",
+        f"{back.now.name} came back {back.how} and was sent {what}",
         (
             evidence_for(back.before[-1], known[-1], actual="had already come"),
             evidence_for(

@@ -3,7 +3,7 @@
 from conformance.dialect import Role
 from conformance.history import Exchange, History
 from conformance.rules.completion_fate import answer_of, end_of, evidence_of, severed
-from conformance.rules.order_content import told
+from conformance.rules.order_content import number, told
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import SHUTDOWN
 from conformance.rules.shutdown import NEWCOMER, READERS, asked_at, not_ended
@@ -121,8 +121,10 @@ def _only_greeted(history: History, stream: Exchange) -> bool:
 
 def _resumable(history: History, stream: Exchange) -> bool:
     """Whether a client that comes back can say where it was, and the server does not say that it will not listen."""
+    by_sequence = {"expect.resumable", "target.resume"} <= set(history.terms.declared)
     return history.terms.expect.resumable is not False and any(
-        event.event.last_event_id for event in stream.events
+        each.event.last_event_id or (by_sequence and number(stream.dialect, each) is not None)
+        for each in stream.events
     )
 
 

@@ -13,8 +13,8 @@ _USUAL_WAIT = 1.0  # seconds, where it sets none
 
 
 def can_come_back(stage: Stage, last_event_id: str) -> bool:
-    """Whether there is a way back. Where another request resumes it takes an ID: to repeat the one that opens would
-    begin other work."""
+    """Whether there is a way back. Where another request resumes it takes an ID, or a sequence: to repeat the one that
+    opens would begin other work."""
     return bool(last_event_id) or stage.config.target.resume is None
 
 

@@ -18,7 +18,7 @@ _CUT_AFTER = 3  # events
 async def _resume(stage: Stage, cut: Subscription, subscriber: str = "a") -> None:
     """Reconnect as an event source does: with the last event ID, if there was one."""
     if not can_come_back(stage, cut.last_event_id):
-        stage.mark("no id", "no event brought an id, and target.resume needs one")
+        stage.mark("no id", "no event brought what target.resume needs")
         return
     await follow(stage, await resume(stage, subscriber, cut.last_event_id), subscriber)
 

@@ -71,18 +71,9 @@ async def wrong_credentials(stage: Stage) -> None:
     if wrong:
         async with stage.subscribe("returning", last_event_id="1", headers=wrong, watch=_BRIEF) as returning:
             await returning.finished()
-    status, cancel = target.status, target.cancel
-    if status is not None and (wrong := _spoiled(stage, status.headers)):
-        await stage.ask("other", "GET", status.path, headers=status.headers | wrong)
-    if cancel is not None and (wrong := _spoiled(stage, cancel.headers)):
-        await stage.ask(
-            "other",
-            cancel.method,
-            cancel.path,
-            headers=cancel.headers | wrong,
-            json_body=cancel.json,
-            body=cancel.body,
-        )
+    for request in (target.status, target.cancel):
+        if request is not None and (wrong := _spoiled(stage, request.headers)):
+            await stage.ask("other", request, headers=wrong)
 
 
 def _spoiled(stage: Stage, headers: dict[str, str]) -> dict[str, str]:

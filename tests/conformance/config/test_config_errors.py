@@ -149,6 +149,21 @@ WRONG = {
     URL + '[target.resume]\npath = "/"\n[expect]\nresumable = false': (
         "target.resume: contradicts expect.resumable = false: nobody comes back where the last event ID is not honoured"
     ),
+    START + '[target.stream]\npath = "/{last_sequence}"': (
+        "target.stream.path: {last_sequence} has a value only in target.resume"
+    ),
+    START + '[target.resume]\npath = "/{last_sequence}"': (
+        'target.resume: {last_sequence} needs dialect.sequence, e.g. sequence = "/sequence_number"'
+    ),
+    START + '[target.resume]\npath = "/{last_sequence}"\n[dialect]\nsequence = "id"': (
+        'target.resume: {last_sequence} is a number in the data, and dialect.sequence is "id"; write {last_event_id}'
+    ),
+    START + '[target.resume]\npath = "/{last_sequence}/{last_event_id}"\n[dialect]\nsequence = "/n"': (
+        "target.resume: holds {last_event_id} and {last_sequence}; a subscriber comes back with one of them"
+    ),
+    START + '[target.status]\npath = "/"\npointer = "/x"\njson = { id = "{job}" }': (
+        'target.status.json: a GET request carries no body; set method = "POST"'
+    ),
     URL + '[target.start]\npath = "/"\ncapture = { last_event_id = "/id" }': (
         "target.start.capture.last_event_id: choose another name; {last_event_id} already stands for the last event ID "
         "of a subscriber that comes back"

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -24,7 +25,7 @@ from drive_world import (
     waits,
 )
 
-from conformance.config import AnswerHeader, Start, Stream
+from conformance.config import AnswerHeader, Start, Status, Stream
 from conformance.determinism import seeded
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Skipped, Stage
@@ -94,6 +95,23 @@ async def test_what_the_start_answers_is_used(value: str, sent: str) -> None:
     assert stream.requested.url.endswith(f"/jobs/{sent}/events")
     assert played.concluded is not None
     assert played.concluded.outcome == "done"
+
+
+@in_virtual_time
+async def test_a_state_is_asked_for_by_post_where_the_configuration_says_so() -> None:
+    async def ask(stage: Stage) -> None:
+        answer = await stage.status(await stage.start())
+        assert answer is not None
+        assert answer.json == {"id": "j7", "state": "done"}
+
+    asked = Status(method="POST", path="/rpc", json={"method": "get", "id": "{job}"}, pointer="/state")
+    config = configured(start=STARTED, stream=JOB_STREAM)
+    config = msgspec.structs.replace(config, target=msgspec.structs.replace(config.target, status=asked))
+    told = starts(answer(b'{"id": "j7", "state": "done"}'))
+    status = (await driven(told, config, drive=ask)).exchange("status")
+    assert status is not None
+    assert (status.requested.method, status.requested.body) == ("POST", '{"method":"get","id":"j7"}')
+    assert status.request_header("content-type") == "application/json"
 
 
 @in_virtual_time

@@ -1,5 +1,6 @@
 """The rules of shutting down, on made-up histories: an exit, what is left, and what became of the streams."""
 
+import msgspec
 import pytest
 from made_up import EVENT_STREAM, TASK, made_up, marked, stream, terms
 
@@ -193,6 +194,17 @@ def test_an_end_is_told_or_can_be_resumed_from(
     on = terms(TASK, Expect(resumable=resumable), Limits(shutdown=5), also=["target.command"])
     ended = stream(body, name="open", ended=1.2)
     assert judged(shutdown_streams.ending_told, ended, exited(), on=on).verdict == verdict
+
+
+def test_where_who_comes_back_says_its_last_sequence_no_id_is_missed() -> None:
+    numbered = msgspec.structs.replace(TASK, sequence="/seq")
+    ended = stream([(0.5, event(1, ids=False)), (0.6, event(2, ids=False))], name="open", ended=1.2)
+    for also, verdict in (
+        (["expect.resumable", "target.resume"], "conforms"),
+        (["expect.resumable"], "broken"),
+    ):
+        on = terms(numbered, Expect(resumable=True), Limits(shutdown=5), also=["target.command", *also])
+        assert judged(shutdown_streams.ending_told, ended, exited(), on=on).verdict == verdict
 
 
 def test_of_a_stream_that_was_cut_off_it_is_not_asked_what_it_told() -> None:
