@@ -11,11 +11,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports import shapes, text
+from reports.comparison import Comparison, Direction
 from reports.outcome import Outcome, broken_rules, conforms, headline, outcome, plural, status
 from reports.page import WORDS, build
 from reports.results import Results
 from reports.timeline import Timeline
 
+_DIRECTION_TONES = {
+    Direction.BROKEN: "fail",
+    Direction.ERROR: "error",
+    Direction.WARNS: "warn",
+    Direction.UNJUDGED: "inconclusive",
+    Direction.STILL: "fail",
+    Direction.STILL_WARNS: "warn",
+    Direction.MENDED: "pass",
+    Direction.JUDGED: "pass",
+}
 _TEXT = 4_000
 _EXCERPT = 2_000
 
@@ -43,10 +54,26 @@ def render_html(results: Results, timelines: Mapping[str, Timeline]) -> str:
     )
 
 
-def _policy(style: str, script: str) -> str:
+def render_comparison(comparison: Comparison) -> str:
+    """Runs side by side as a page of the same kind, which needs no script."""
+    environment = _environment()
+    style = _source(environment, "report.css")
+    areas = [(area, [row for row in rows if row.differs]) for area, rows in comparison.areas]
+    alike = [(area, [row for row in rows if not row.differs]) for area, rows in comparison.areas]
+    return environment.get_template("comparison.html").render(
+        policy=_policy(style),
+        style=Markup(style),
+        comparison=comparison,
+        differ=[each for each in areas if each[1]],
+        agree=[each for each in alike if each[1]],
+    )
+
+
+def _policy(style: str, script: str | None = None) -> str:
     """A Content-Security-Policy (CSP level 3) under which nothing but these two runs or loads."""
+    scripts = "'none'" if script is None else _hash(script)
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        f"default-src 'none'; style-src {_hash(style)}; script-src {scripts}; "
         "img-src 'none'; base-uri 'none'; form-action 'none'"
     )
 
@@ -80,12 +107,17 @@ def _environment() -> Environment:
         "file_link": text.file_link,
         "wall_clock": text.wall_clock,
         "status": status,
+        "conforms": conforms,
+        "headline": headline,
+        "zip": zip,
     }
     environment.globals |= {
         "WORDS": WORDS,
         "TONES": shapes.WORDS,
         "WIDTH": shapes.WIDTH,
         "Outcome": Outcome,
+        "DIRECTION_TONES": _DIRECTION_TONES,
+        "OPEN": tuple(Direction)[:4],  # what one came to read
     }
     return environment
 

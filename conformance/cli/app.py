@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "serve": ("serve", "EXAMPLES"),
     "proxy": ("proxy", "EXAMPLES"),
     "rules": ("rules", "EXAMPLES"),
+    "report": ("report", "EXAMPLES"),
 }
 """The commands, in the order of the help; the module in `conformance.cli` that each is in, and its examples there."""
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.cli.common import CONFUSED, MISUSED, Failure
-from reports.html import render_html
+from reports.comparison import Comparison
+from reports.html import render_comparison, render_html
 from reports.junit import render_junit
 from reports.markdown import render_markdown
+from reports.markdown_comparison import render_comparison_markdown
 from reports.results import Results, to_json
 from reports.timeline import Timeline
 
@@ -49,12 +51,29 @@ def write(folder: Path, results: Results, timelines: Mapping[str, Timeline]) -> 
 
     Raises `Failure` (3) where that cannot be done.
     """
-    contents = {
-        "report.html": render_html(results, timelines).encode(),
-        "results.json": to_json(results),
-        "junit.xml": render_junit(results).encode(),
-        "summary.md": render_markdown(results).encode(),
-    }
+    return _write(
+        folder,
+        {
+            "report.html": render_html(results, timelines).encode(),
+            "results.json": to_json(results),
+            "junit.xml": render_junit(results).encode(),
+            "summary.md": render_markdown(results).encode(),
+        },
+    )
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> list[Path]:
+    """Write report.html and summary.md; gives their paths. Raises `Failure` (3) where that cannot be done."""
+    return _write(
+        folder,
+        {
+            "report.html": render_comparison(comparison).encode(),
+            "summary.md": render_comparison_markdown(comparison).encode(),
+        },
+    )
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
     paths = [folder / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         try:

@@ -10,7 +10,7 @@ from reports.outcome import Outcome, Status, headline, outcome, plural, status
 from reports.results import Case, Results
 from reports.text import brief, seconds, visible
 
-_STYLES = {
+STYLES = {
     Status.FAIL: ("✗", "bold red"),
     Status.STALE: ("✗", "bold red"),
     Status.ERROR: ("!", "bold magenta"),
@@ -63,7 +63,7 @@ def show(console: Console, text: Text, *, indent: int, hang: int = 0) -> None:
 
 
 def _print_rule(console: Console, results: Results, kind: Status, rule: str, cases: Sequence[Case]) -> None:
-    symbol, style = _STYLES[kind]
+    symbol, style = STYLES[kind]
     scenarios = _few([case.scenario for case in cases])
     console.print()
     title = Text.assemble((f"{symbol} {kind.value:4}  ", style), (rule, "bold"), (f"  in {scenarios}", "dim"))
@@ -95,7 +95,7 @@ def _print_reasons(console: Console, results: Results, kind: Status) -> None:
     if reasons:
         console.print(f"\n{kind.value.capitalize()}:")
     for reason, told in reasons.items():
-        text = Text(f"{brief(visible(reason), _LONGEST)} · ", style=_STYLES[kind][1])
+        text = Text(f"{brief(visible(reason), _LONGEST)} · ", style=STYLES[kind][1])
         text.append(by_area(case.rule for case in told))
         text.append(f" in {_few(list(dict.fromkeys(case.scenario for case in told)))}", style="dim")
         show(console, text, indent=8)
@@ -135,7 +135,7 @@ def _print_counts(console: Console, results: Results) -> None:
     line = Text()
     for kind, count in counts.items():
         if count:
-            symbol, style = _STYLES[kind]
+            symbol, style = STYLES[kind]
             line.append(f"{symbol} {count} {kind.value}", style=style).append("   ")
     show(console, line, indent=0)
     counted = (
