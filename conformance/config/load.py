@@ -12,7 +12,7 @@ import msgspec
 from conformance.config.check import check
 from conformance.config.credentials import credentials
 from conformance.config.errors import ConfigError, KeyPath, Problem
-from conformance.config.resolved import authority_of
+from conformance.config.resolved import authority_of, steps
 from conformance.config.schema import Config, Target
 from conformance.config.sense import check_sense
 from conformance.config.template import fill, literal, placeholders
@@ -193,7 +193,7 @@ def _credentials(target: Target) -> Iterator[str]:
     """What is secret in the headers of all requests. What is captured is not known before a run."""
     variants = [request for each in target.variants.values() for request in (each.start, each.stream)]
     for request in (
-        target.start,
+        *steps(target),
         target.stream,
         target.resume,
         target.status,

@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from conformance.config.schema import Config, Override, Start, Stream, Target
+from conformance.config.schema import Config, Override, Start, Step, Stream, Target
 from conformance.config.template import LAST_EVENT_ID, LAST_SEQUENCE, PORT, fill, literal, placeholders
 
 _Request = TypeVar("_Request", Start, Stream)
@@ -102,8 +102,13 @@ def used_in(request: Stream) -> frozenset[str]:
 
 
 def captured(target: Target) -> tuple[str, ...]:
-    """The names that the start request captures."""
-    return tuple(target.start.capture) if target.start else ()
+    """The names that the start request, and those that follow it, capture."""
+    return tuple(dict.fromkeys(name for step in steps(target) for name in step.capture))
+
+
+def steps(target: Target) -> tuple[Step, ...]:
+    """The requests that come before the stream's, in their order."""
+    return () if target.start is None else (target.start, *target.start.then)
 
 
 def captured_in_stream(target: Target) -> tuple[str, ...]:

@@ -89,8 +89,8 @@ class Request(_Table, frozen=True, kw_only=True):
     body: str | None = None
 
 
-class Start(Request, frozen=True, kw_only=True):
-    """The request that begins the work and names the stream.
+class Step(Request, frozen=True, kw_only=True):
+    """A request on the way to the stream.
 
     `capture` takes values out of the answer: a name (used elsewhere as `{name}`), and a JSON Pointer or the name of a
     header. Where the answer is an event stream, the pointer leads into the data of its events: the first that has it
@@ -107,6 +107,13 @@ class Start(Request, frozen=True, kw_only=True):
             ),
         ],
     ] = {}
+
+
+class Start(Step, frozen=True, kw_only=True):
+    """The request that begins the work and names the stream. `then` are requests that follow it, one after the other,
+    before anybody subscribes; each may use what was captured before it."""
+
+    then: tuple[Step, ...] = ()
 
 
 class Stream(_Table, frozen=True, kw_only=True):

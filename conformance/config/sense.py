@@ -10,20 +10,11 @@ from conformance.config.resolved import (
     captured,
     resumes_by_sequence,
     split_url,
+    steps,
     url_port,
     used_in,
 )
-from conformance.config.schema import (
-    AnswerHeader,
-    Cancel,
-    Config,
-    Metric,
-    Override,
-    Start,
-    Status,
-    Stream,
-    Target,
-)
+from conformance.config.schema import AnswerHeader, Config, Metric, Override, Request, Stream, Target
 from conformance.config.template import EXCHANGE, LAST_EVENT_ID, LAST_SEQUENCE, PAYLOAD, PORT, placeholders
 from conformance.dialect.dialect import Dialect, Matcher
 from conformance.dialect.presets import PRESETS, effective_dialect
@@ -157,19 +148,8 @@ def _names_its_port(target: Target) -> bool:
 
 
 def _check_requests(target: Target) -> Iterator[Problem]:
-    names = captured(target)
-    for name in names:
-        if name in _RESERVED:
-            meaning = f"{{{name}}} already stands for {_RESERVED[name]}"
-            yield Problem(("target", "start", "capture", name), f"choose another name; {meaning}")
-    for name, place in target.start.capture.items() if target.start else ():
-        if isinstance(place, AnswerHeader) and place.header.lower() == "set-cookie":
-            yield Problem(
-                ("target", "start", "capture", name, "header"),
-                "is a credential, and what is captured stands in the history; take another header, or put a session "
-                "into target.stream.headers, as ${SESSION}",
-            )
-    known = {*names}
+    yield from _check_steps(target)
+    known = {*captured(target)}
     if target.url is not None and target.stream.path is None:
         rest = target.url.partition("://")[2][len(authority_of(target.url)) :]
         yield from _missing(rest, ("target", "url"), target, known)
@@ -180,13 +160,34 @@ def _check_requests(target: Target) -> Iterator[Problem]:
             yield from _missing(getattr(request, part, None), ("target", key, part), target, here)
     if target.ready is not None:
         yield from _unknown(target.ready, ("target", "ready"), ())
-    if target.start is not None:
-        for part in ("path", "headers", "json", "body"):
-            yield from _unknown(getattr(target.start, part), ("target", "start", part), ())
-    for key in ("start", "stream", "resume", "status", "cancel"):
+    for key in ("stream", "resume", "status", "cancel"):
         request = getattr(target, key)
         if request is not None:
             yield from _check_body(request, ("target", key), request.method)
+
+
+def _check_steps(target: Target) -> Iterator[Problem]:
+    """What comes before the stream: each step may use what was captured before it."""
+    known: set[str] = set()
+    for index, step in enumerate(steps(target)):
+        here: KeyPath = ("target", "start") if index == 0 else ("target", "start", "then", index - 1)
+        for part in ("path", "headers", "json", "body"):
+            value, path = getattr(step, part), (*here, part)
+            yield from _missing(value, path, target, known) if index else _unknown(value, path, ())
+        yield from _check_body(step, here, step.method)
+        for name, place in step.capture.items():
+            if name in _RESERVED:
+                meaning = f"{{{name}}} already stands for {_RESERVED[name]}"
+                yield Problem((*here, "capture", name), f"choose another name; {meaning}")
+            elif name in known:
+                yield Problem((*here, "capture", name), f"choose another name; {{{name}}} is captured before")
+            if isinstance(place, AnswerHeader) and place.header.lower() == "set-cookie":
+                yield Problem(
+                    (*here, "capture", name, "header"),
+                    "is a credential, and what is captured stands in the history; take another header, or put a "
+                    "session into target.stream.headers, as ${SESSION}",
+                )
+        known |= {*step.capture}
 
 
 def _check_variants(target: Target) -> Iterator[Problem]:
@@ -210,9 +211,7 @@ def _check_variants(target: Target) -> Iterator[Problem]:
                 yield from _missing(getattr(variant.stream, part), (*path, "stream", part), target, known)
 
 
-def _check_body(
-    request: Start | Stream | Status | Cancel | Override, path: KeyPath, method: str
-) -> Iterator[Problem]:
+def _check_body(request: Request | Stream | Override, path: KeyPath, method: str) -> Iterator[Problem]:
     if request.json is not None and request.body is not None:
         yield Problem((*path, "body"), "a request has one body; give json or body, not both")
     part = "json" if request.json is not None else "body"

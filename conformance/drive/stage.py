@@ -21,10 +21,12 @@ from conformance.config import (
     PlaceholderError,
     Probe,
     Request,
+    Step,
     bind_dialect,
     captured,
     resume_request,
     resumes_by_sequence,
+    steps,
     stream_request,
     with_variant,
 )
@@ -134,27 +136,29 @@ class Stage:
             target = with_variant(self.config.target, variant)
             self.config = msgspec.structs.replace(self.config, target=target)
         self.names = begun = dict(names)
-        start = self.config.target.start
-        if start is None:
-            return begun
-        capture = Capture(start.capture, limit=_ANSWER_LIMIT)
-        answer = await self.ask("start", start, names=begun, capture=capture if start.capture else None)
+        for step in steps(self.config.target):
+            begun |= await self._take(step, begun)
+        return begun
+
+    async def _take(self, step: Step, names: Mapping[str, str]) -> dict[str, str]:
+        """Go one step towards the stream, and give what it captures. Raises `Unreached`."""
+        capture = Capture(step.capture, limit=_ANSWER_LIMIT)
+        answer = await self.ask("start", step, names=names, capture=capture if step.capture else None)
         if answer.status is None:
-            raise Unreached(f"{start.method} {start.path}: {answer.detail}")
+            raise Unreached(f"{step.method} {step.path}: {answer.detail}")
         if answer.status >= 400:
             raise Unreached(
-                f"{start.method} {start.path} answered {answer.status}: {self._excerpt(answer.body)}"
+                f"{step.method} {step.path} answered {answer.status}: {self._excerpt(answer.body)}"
             )
-        for name, place in start.capture.items():
+        for name, place in step.capture.items():
             if name not in capture.found:
                 why = f" ({answer.detail})" if answer.detail else ""
                 sought = f"header {place.header}" if isinstance(place, AnswerHeader) else f"value at {place}"
                 raise Unreached(
-                    f"{start.method} {start.path}: no {sought} to capture as {{{name}}} "
+                    f"{step.method} {step.path}: no {sought} to capture as {{{name}}} "
                     f"in {self._excerpt(answer.body)}{why}"
                 )
-        begun.update(capture.found)
-        return begun
+        return capture.found
 
     @asynccontextmanager
     async def subscribe(

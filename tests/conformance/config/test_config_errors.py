@@ -149,6 +149,15 @@ WRONG = {
     URL + '[target.resume]\npath = "/"\n[expect]\nresumable = false': (
         "target.resume: contradicts expect.resumable = false: nobody comes back where the last event ID is not honoured"
     ),
+    START + '[[target.start.then]]\npath = "/{job}/{run}"\ncapture = { run = "/id" }': (
+        'target.start.then[0].path: {run} is captured nowhere; add it to target.start.capture, e.g. run = "/id"'
+    ),
+    START + '[[target.start.then]]\npath = "/"\ncapture = { job = "/id" }': (
+        "target.start.then[0].capture.job: choose another name; {job} is captured before"
+    ),
+    START + '[[target.start.then]]\nmethod = "GET"\npath = "/"\nbody = "x"': (
+        'target.start.then[0].body: a GET request carries no body; set method = "POST"'
+    ),
     START + '[target.stream]\npath = "/{last_sequence}"': (
         "target.stream.path: {last_sequence} has a value only in target.resume"
     ),

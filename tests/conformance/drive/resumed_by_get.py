@@ -53,6 +53,7 @@ def make(
     session are one, whoever makes them. `ids`: events have one each. `most`: so many events in one response."""
     where = PLACES[place]
     begun: dict[str, dict[str, float]] = {}  # session: call: when it began
+    ready: set[str] = set()
     sessions = count(1)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +66,11 @@ def make(
             session = f"session-{next(sessions)}"
             begun[session] = {}
             await _answer(send, 200, (b"Mcp-Session-Id", session.encode()))
+        elif asked.json and asked.json.get("method") == "notifications/initialized":
+            ready.add(session)
+            await _answer(send, 202 if session in begun else 404)
+        elif session in begun and session not in ready:
+            await _answer(send, 400)
         elif asked.json and asked.json.get("method", "").startswith("notifications/"):
             await _answer(send, 202)  # and nothing more: work that is cancelled goes on
         elif session not in begun:

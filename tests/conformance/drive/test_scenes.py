@@ -25,7 +25,7 @@ from drive_world import (
     waits,
 )
 
-from conformance.config import AnswerHeader, Start, Status, Stream
+from conformance.config import AnswerHeader, Start, Status, Step, Stream
 from conformance.determinism import seeded
 from conformance.drive.scene import Setting, play
 from conformance.drive.stage import Skipped, Stage
@@ -95,6 +95,27 @@ async def test_what_the_start_answers_is_used(value: str, sent: str) -> None:
     assert stream.requested.url.endswith(f"/jobs/{sent}/events")
     assert played.concluded is not None
     assert played.concluded.outcome == "done"
+
+
+@in_virtual_time
+async def test_what_follows_the_start_may_use_and_bring_names() -> None:
+    asked: list[bytes] = []
+
+    async def handle(connection: Connection) -> None:
+        request = (await request_of(connection)).partition(b" HTTP/")[0]
+        asked.append(request)
+        names = {b"POST /threads": b'{"id": "t1"}', b"POST /threads/t1/runs": b'{"run": 7}'}
+        await connection.send_all(
+            answer(names[request]) if request in names else CHUNKED + chunk(COMPLETE) + b"0\r\n\r\n"
+        )
+
+    then = Step(path="/threads/{thread}/runs", capture={"run": "/run"})
+    start = Start(path="/threads", capture={"thread": "/id"}, then=(then,))
+    stream = Stream(path="/threads/{thread}/runs/{run}/stream")
+    played = await driven(handle, configured(start=start, stream=stream))
+    assert asked == [b"POST /threads", b"POST /threads/t1/runs", b"GET /threads/t1/runs/7/stream"]
+    (opened,) = played.streams
+    assert opened.requested.names == {"thread": "t1", "run": "7"}
 
 
 @in_virtual_time
