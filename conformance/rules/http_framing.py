@@ -1,5 +1,7 @@
 """How the response travels: when its head leaves, how its body is framed and coded."""
 
+from collections.abc import Sequence
+
 from conformance.history import Exchange, History
 from conformance.rules.http_seen import (
     HEADS,
@@ -191,6 +193,7 @@ def _ended_early(history: History, stream: Exchange) -> bool:
 
 
 _TOGETHER = 0.05  # seconds between head and first bytes; more, and they were not sent in one go
+_AT_ONCE = 0.1  # seconds from the request to the head; later, and something may have held it up
 _PACES = 3  # how often slower than the target's other answers a head must be
 
 
@@ -215,7 +218,7 @@ def head_before_first_event(history: History) -> Judgement:
     late = [stream for stream in streams if _waited_for_body(history, stream)]
     early = [stream for stream in streams if _lead(stream) >= _TOGETHER]
     if not late and not early:
-        return inconclusive("the first event came at once: there was nothing that the head could wait for")
+        return inconclusive(_undecided(streams))
     return settle(
         (
             Finding(
@@ -234,6 +237,17 @@ def head_before_first_event(history: History) -> Judgement:
         ),
         len(early),
         "heads that came before the first event",
+    )
+
+
+def _undecided(streams: Sequence[Exchange]) -> str:
+    """Why nothing can be said where each head came in one go with what followed it, and soon."""
+    slowest = max(map(_to_head, streams))
+    if slowest < _AT_ONCE:
+        return "the first event came at once: there was nothing that the head could wait for"
+    return (
+        f"the head came {slowest:.3g} s after the request, in one go with the first bytes of the body: it may have "
+        "waited for them, or the server may be slow; work whose first event comes later would tell"
     )
 
 

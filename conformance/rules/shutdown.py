@@ -100,7 +100,11 @@ def _waited_for(history: History, asked: float, until: float) -> str:
     ]
     still = [name for name in open_then if end_of(streams[name]) >= until]
     if still:
-        return f"; by then it had not ended {' and '.join(still)}"
+        stalled = "; stalled, which reads nothing, may hold them up" if "stalled" in streams else ""
+        return f"; by then it had not ended {' and '.join(still)}{stalled}"
+    left = [name for name in open_then if streams[name].how == "watched"]
+    if left:
+        return f"; it had not ended {' and '.join(left)} when the time to watch an endless stream was over"
     newcomer = streams.get(NEWCOMER)
     if newcomer is not None and newcomer.is_event_stream:
         return "; it still began a stream that was asked for after the signal, so it may not heed it at all"

@@ -407,6 +407,21 @@ def test_the_head_does_not_wait_for_the_first_event(told: list[Record], expected
     assert verdict("http.head-before-first-event", told) == expected
 
 
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (0.01, "the first event came at once: there was nothing that the head could wait for"),
+        (
+            0.45,
+            "the head came 0.45 s after the request, in one go with the first bytes of the body: it may have",
+        ),
+    ],
+)
+def test_a_head_that_may_have_waited_is_not_said_to_have_come_at_once(head: float, said: str) -> None:
+    judgement = judged("http.head-before-first-event", first_at(head, [(head, "data: 1\n\n")]))
+    assert judgement.reason.startswith(said)
+
+
 def test_a_slow_target_is_judged_by_its_own_pace() -> None:
     quick = answered("start")
     slow = [*quick[:1], Head(time=0.8, exchange="start", status=200), *quick[2:]]

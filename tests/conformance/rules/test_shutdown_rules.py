@@ -70,7 +70,14 @@ def test_what_a_late_server_may_wait_for_is_said() -> None:
     gone = stream(BEGUN, name="open", ended=1.2)
     stalled = stream(BEGUN, name="stalled", ended=6.6, how="dropped")
     heeded = stream(name="newcomer", at=1.3, status=0, how="refused")
-    assert is_late(here, stalled, heeded) == "; by then it had not ended open"
+    assert is_late(here, heeded) == "; by then it had not ended open"
+    assert is_late(here, stalled, heeded) == (
+        "; by then it had not ended open; stalled, which reads nothing, may hold them up"
+    )
+    watched = stream(BEGUN, name="open", ended=4.0, how="watched")
+    assert is_late(watched, stalled, heeded) == (
+        "; it had not ended open when the time to watch an endless stream was over"
+    )
     assert "it may wait for who does not read (stalled)" in is_late(gone, stalled, heeded)
     served = stream(BEGUN, name="newcomer", at=1.3)
     assert "it may not heed it at all" in is_late(gone, stalled, served)
