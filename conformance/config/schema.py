@@ -255,7 +255,8 @@ class Limits(_Table, frozen=True, kw_only=True):
     from SIGTERM to the exit. `body`: how much of each response is recorded.
     `crowd`: how many streams at once the server may be asked for; each takes a port of this machine, which has some
     28,000 for one address. None: 20 of a server that the harness started, none of any other. `cycles`: how often the
-    connect storm connects and drops; None: as often as fits into some two seconds.
+    connect storm connects and drops; None: as often as fits into some two seconds, and
+    more often where the server's memory grows.
     """
 
     connect: Seconds = 5.0

@@ -4,11 +4,13 @@ from collections import Counter
 from dataclasses import replace
 
 import msgspec
+import pytest
 import trio
 
 from conformance.config import Config
 from conformance.history import SERVER_UP, History
 from conformance.reference.app import App, Request, Responder
+from conformance.scenarios import storms
 from conformance.specimens import REFERENCE, SPECIMEN, Specimen, examine
 from conformance.specimens.specimen import reference_config
 from fault_injection.virtual import VirtualNetwork
@@ -76,6 +78,20 @@ async def test_so_many_cycles_as_are_asked_for(autojump_clock: object) -> None:
     assert len(work) == len(
         history.subscribers["witness"]
     )  # when one piece of work is over the next one begins
+
+
+async def test_memory_that_grows_as_a_heap_may_is_stormed_for_longer(
+    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cycles(history: History) -> int:
+        return max(gauge.cycles for gauge in history.gauges)
+
+    for name, value in {"MEMORY": "subscribers", "CYCLES": 32, "_MANY": 64, "_GROWN": 2}.items():
+        monkeypatch.setattr(storms, name, value)
+    assert cycles(await driven("connect-storm")) == 32
+    assert cycles(await driven("connect-storm", SPECIMEN["lost-slots"])) == 64
+    monkeypatch.setattr(storms, "_GROWN", 1_000)
+    assert cycles(await driven("connect-storm", SPECIMEN["lost-slots"])) == 32
 
 
 async def test_where_streams_are_not_shared_each_connection_has_its_own_work(autojump_clock: object) -> None:
