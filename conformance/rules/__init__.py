@@ -16,6 +16,7 @@ from conformance.rules import (
     shutdown,
     shutdown_client,
     shutdown_streams,
+    slow_reader,
     timeliness,
     wire,
 )
@@ -26,7 +27,9 @@ RULES: tuple[Rule, ...] = (
     *wire.RULES,
     *timeliness.RULES,
     *order.RULES,
+    slow_reader.nothing_dropped,
     *completion.RULES,
+    slow_reader.completion_not_dropped,
     *resume.RULES,
     *cancel.RULES,
     *isolation.RULES,

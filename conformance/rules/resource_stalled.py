@@ -12,8 +12,8 @@ from conformance.rules.streams import nothing_to_read
 from reports.results import Finding
 
 _MEMORY = "process.memory"
-_BETWEEN = 4_000_000  # bytes that the buffers of the two systems may take, so that no server notices
-_BETWEEN_VIRTUAL = 64 * 1024
+BETWEEN = 4_000_000  # bytes that the buffers of the two systems may take, so that no server notices
+BETWEEN_VIRTUAL = 64 * 1024
 _ALLOCATOR = 2 * 2**20  # bytes by which two equal pieces of work may differ
 _KEPT = 0.5  # of what was not read: more than that is kept for the one who does not
 _COMPANION = "companion"  # reads beside the control
@@ -55,7 +55,7 @@ def stalled_reader(history: History) -> Judgement:
         return settle(findings, 0, "")
     if grown is not None and grown.shows_nothing:
         return inconclusive(grown.shows_nothing)
-    between = _BETWEEN_VIRTUAL if history.began.clock == "virtual" else _BETWEEN
+    between = BETWEEN_VIRTUAL if history.began.clock == "virtual" else BETWEEN
     unread = _size(reader) - _size(stalled)
     if unread < 0:
         return inconclusive(
@@ -152,7 +152,7 @@ def _amounts(values: Iterable[float]) -> str:
 
 def _grown(history: History, stalled: Exchange, reader: Exchange) -> _Grown | None:
     """None where the memory is not known, or cannot show what is kept: the buffers between may have it all."""
-    unread = _size(reader) - _size(stalled) - _BETWEEN
+    unread = _size(reader) - _size(stalled) - BETWEEN
     looks = [
         gauge
         for gauge in history.gauges

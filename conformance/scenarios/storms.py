@@ -11,6 +11,7 @@ from conformance.drive.scenario import scenario
 from conformance.drive.stage import Skipped, Stage, Unreached
 from conformance.drive.subscription import Subscription
 from conformance.probes.process import MEMORY
+from conformance.scenarios.coming_back import can_come_back, follow, resume
 from conformance.transport import address_of
 
 CYCLES = 200
@@ -33,6 +34,8 @@ _LONGEST_LOOK = 1.0
 _FLOODS = ("flood", "echo")  # variants whose work tells what it is given, the first one much of it
 _FLOOD = 100_000  # characters in each event: they fill the buffers on the way, which have some megabytes
 _TRICKLE = 4_000  # where these are small, in virtual time
+
+_LATE = 0.8  # of the events are told when the late reader reads on: what was dropped then lies before others
 
 _QUIET = (
     0.005  # seconds without an event; who leaves then has read everything, and its end is a FIN and no more
@@ -206,7 +209,8 @@ def _is_back(
 @scenario(
     "stalled-reader",
     summary="Of two subscribers one stops reading while the work tells much; the other must not notice, and the server "
-    "must not keep for ever what is not read. Before, both read, for comparison.",
+    "must not keep for ever what is not read. Before, both read, for comparison; at last one reads late, and must miss "
+    "nothing.",
     needs=("expect.shared",),
     exclusive=True,
 )
@@ -241,6 +245,27 @@ async def stalled_reader(stage: Stage) -> None:
             stalled.stall()
             await _read(stage, f"reader{again}", cycles)
     await stage.sample("after", cycles=cycles)
+    await _read_late(stage, told, most=round(_LATE * len(companion.events)))
+
+
+async def _read_late(stage: Stage, told: Mapping[str, str], most: int) -> None:
+    """One stops reading at the head, and reads on when another one has so many events, and more are to come. Where it
+    is cut off, it comes back."""
+    await stage.start(None, **told)
+    async with stage.subscribe("slow") as slow:
+        if not await slow.head():
+            return
+        slow.stall()
+        async with stage.subscribe("swift") as swift:
+            await swift.saw(most)
+            slow.read_on()
+            await swift.finished()
+            await slow.finished()
+    if slow.how in {"truncated", "reset"} and stage.config.expect.resumable:
+        if can_come_back(stage, slow.last_event_id):
+            await follow(stage, await resume(stage, "slow", slow.last_event_id), "slow")
+    else:
+        await follow(stage, slow, "slow")
 
 
 async def _read(stage: Stage, name: str, cycles: int) -> None:

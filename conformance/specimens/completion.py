@@ -299,6 +299,7 @@ SPECIMENS = (
         options=ServiceOptions(keep=2, buffer=2),
         implies=(
             "order.subscribers-agree",
+            "order.slow-reader",
             "resume.no-gap",
         ),
     ),
@@ -312,6 +313,7 @@ SPECIMENS = (
             "timeliness.first-event",
             "order.no-gap",
             "completion.late-subscriber",
+            "completion.slow-reader",
             "resume.no-gap",
             "resume.completion-survives",
             "cancel.stream-told",

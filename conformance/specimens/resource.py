@@ -1,5 +1,6 @@
 """Servers that lose something with every client who leaves, and servers whom one client who does not read holds up."""
 
+import math
 import os
 import subprocess
 import threading
@@ -152,32 +153,46 @@ def _in_turn(app: App) -> App:
     return handle
 
 
-def _queueing(app: App) -> App:
-    """A queue without bounds between the work and each subscriber."""
+class _Queueing(WrappedResponder):
+    """Puts what is sent into a queue of its own. What does not fit is dropped; `forgets`: so is all that comes after
+    it, and the end."""
 
-    class Queueing(WrappedResponder):
-        def __init__(self, inner: Responder) -> None:
-            super().__init__(inner)
-            self.put, self.take = trio.open_memory_channel[bytearray](2**30)
+    def __init__(self, inner: Responder, room: float, forgets: bool) -> None:
+        super().__init__(inner)
+        self.put, self.take = trio.open_memory_channel[bytearray](room)
+        self._forgets = forgets
+        self._forgotten = False
 
-        async def send(self, data: bytes) -> None:
-            await self.put.send(bytearray(data))  # rendered for each subscriber, so a copy for each
+    async def send(self, data: bytes) -> None:
+        try:
+            if not self._forgotten:
+                self.put.send_nowait(bytearray(data))  # rendered for each subscriber, so a copy for each
+        except trio.WouldBlock:
+            self._forgotten = self._forgets
 
-        async def finish(self) -> None:
+    async def finish(self) -> None:
+        if not self._forgotten:
             self.put.close()
 
-    async def handle(request: Request, respond: Responder) -> None:
-        if not is_stream(request):
-            await app(request, respond)
-            return
-        queueing = Queueing(respond)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, request, queueing)
-            async for data in queueing.take:
-                await respond.send(bytes(data))
-        await respond.finish()
 
-    return handle
+def _queueing(room: float, *, forgets: bool = False) -> Wrap:
+    """A queue of so many pieces between the work and each subscriber."""
+
+    def wrap(app: App) -> App:
+        async def handle(request: Request, respond: Responder) -> None:
+            if not is_stream(request):
+                await app(request, respond)
+                return
+            queueing = _Queueing(respond, room, forgets)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(app, request, queueing)
+                async for data in queueing.take:
+                    await respond.send(bytes(data))
+            await respond.finish()
+
+        return handle
+
+    return wrap
 
 
 def _impatient(config: Config) -> Config:
@@ -257,7 +272,21 @@ SPECIMENS = (
         "What a subscriber does not read is queued for it without bounds.",
         ("resource.stalled-reader",),
         "stalled-reader",
-        wrap=_queueing,
+        wrap=_queueing(math.inf),
         process=True,
+    ),
+    Specimen(
+        "dropping-queue",
+        "What does not fit into a subscriber's queue is dropped, and its response goes on.",
+        ("order.slow-reader",),
+        "stalled-reader",
+        wrap=_queueing(16),
+    ),
+    Specimen(
+        "forgotten-when-slow",
+        "Who reads too slowly is taken off the list of subscribers, and its response stays open.",
+        ("completion.slow-reader",),
+        "stalled-reader",
+        wrap=_queueing(16, forgets=True),
     ),
 )

@@ -163,7 +163,16 @@ async def test_a_reader_stalls_and_another_one_reads(autojump_clock: object) -> 
     assert control == reader > 200_000
     assert stalled < 10_000
     assert "companion" in history.subscribers
-    assert [mark.exchange for mark in history.marked("stalled")] == ["stalled"]
+    assert [mark.exchange for mark in history.marked("stalled")] == ["stalled", "slow"]
+
+
+async def test_one_reads_late_and_is_told_more_after_that(autojump_clock: object) -> None:
+    history = await driven("stalled-reader")
+    (reads_on,) = history.marked("reading on")
+    slow, swift = (history.subscribers[name][0] for name in ("slow", "swift"))
+    assert len([each for each in swift.events if each.time < reads_on.time]) > 40
+    assert [each.event.id for each in slow.events] == [each.event.id for each in swift.events]
+    assert len([each for each in swift.events if each.time > reads_on.time]) > 5
 
 
 async def test_without_work_that_tells_much_nobody_stalls(autojump_clock: object) -> None:
