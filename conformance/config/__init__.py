@@ -15,6 +15,7 @@ from conformance.config.resolved import (
     stream_path,
     stream_request,
     url_port,
+    used_in,
     with_variant,
 )
 from conformance.config.schema import (
@@ -36,6 +37,7 @@ from conformance.config.schema import (
 )
 from conformance.config.template import (
     EXCHANGE,
+    FRESH_ID,
     LAST_EVENT_ID,
     LAST_SEQUENCE,
     PAYLOAD,
@@ -53,6 +55,7 @@ from conformance.config.template import (
 __all__ = [
     "EXCHANGE",
     "FILE_NAME",
+    "FRESH_ID",
     "LAST_EVENT_ID",
     "LAST_SEQUENCE",
     "PAYLOAD",
@@ -100,5 +103,6 @@ __all__ = [
     "stream_path",
     "stream_request",
     "url_port",
+    "used_in",
     "with_variant",
 ]

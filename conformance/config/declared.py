@@ -1,12 +1,16 @@
 """What a configuration declares: the keys that rules and scenarios need to be able to answer."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from conformance.config.resolved import captured
 from conformance.config.schema import Config
 from conformance.dialect.presets import effective_dialect
+
+_NAMED: Final = "target.start.capture"
+"""Also where the client gives the name: what needs the key needs one piece of work to be told from another."""
 
 
 def declared(config: Config) -> frozenset[str]:
@@ -16,7 +20,7 @@ def declared(config: Config) -> frozenset[str]:
     are values; an empty list or table is none. Defaults count (all limits, `target.stream`).
     """
     resolved = msgspec.structs.replace(config, dialect=effective_dialect(config.dialect))
-    return frozenset(_keys(resolved, ""))
+    return frozenset([*_keys(resolved, ""), *([_NAMED] if captured(config.target) else [])])
 
 
 def missing(config: Config, needs: Iterable[str]) -> tuple[str, ...]:

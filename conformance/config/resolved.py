@@ -5,8 +5,16 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from conformance.config.schema import Config, Override, Start, Step, Stream, Target
-from conformance.config.template import LAST_EVENT_ID, LAST_SEQUENCE, PORT, fill, literal, placeholders
+from conformance.config.schema import Config, Override, Request, Start, Step, Stream, Target
+from conformance.config.template import (
+    FRESH_ID,
+    LAST_EVENT_ID,
+    LAST_SEQUENCE,
+    PORT,
+    fill,
+    literal,
+    placeholders,
+)
 
 _Request = TypeVar("_Request", Start, Stream)
 
@@ -73,8 +81,8 @@ def stream_request(target: Target) -> Stream:
     return msgspec.structs.replace(target.stream, path=stream_path(target))
 
 
-def resume_request(target: Target, last_event_id: str) -> Stream:
-    """The request of a subscriber that comes back with a last event ID, its path in place.
+def resume_request(target: Target, last_event_id: str | None) -> Stream:
+    """The request of a subscriber that comes back with a last event ID (None: it has none), its path in place.
 
     The ID travels in the header Last-Event-ID (WHATWG HTML, section 9.2.4), unless `target.resume` says by
     {last_event_id} where it goes, or by {last_sequence} that it is a number in the data. Then there is no header but
@@ -86,6 +94,8 @@ def resume_request(target: Target, last_event_id: str) -> Stream:
         request = msgspec.structs.replace(target.resume, path=target.resume.path or request.path)
         if used_in(request) & {LAST_EVENT_ID, LAST_SEQUENCE}:
             return request
+    if last_event_id is None:
+        return request
     others = {name: value for name, value in request.headers.items() if name.lower() != "last-event-id"}
     return msgspec.structs.replace(request, headers={**others, "Last-Event-ID": literal(last_event_id)})
 
@@ -96,14 +106,23 @@ def resumes_by_sequence(target: Target) -> bool:
     return target.resume is not None and LAST_SEQUENCE in used_in(target.resume)
 
 
-def used_in(request: Stream) -> frozenset[str]:
-    """The placeholders that a stream's request holds."""
+def used_in(request: Stream | Request) -> frozenset[str]:
+    """The placeholders that a request holds."""
     return frozenset(placeholders([request.path, request.headers, request.json, request.body]))
 
 
 def captured(target: Target) -> tuple[str, ...]:
-    """The names that the start request, and those that follow it, capture."""
-    return tuple(dict.fromkeys(name for step in steps(target) for name in step.capture))
+    """The names that tell one piece of work from another: what the start request, and those that follow it, capture,
+    and the one that the client gives (`{fresh_id}`)."""
+    given = (FRESH_ID,) if _is_named_by_client(target) else ()
+    return tuple(dict.fromkeys([*given, *(name for step in steps(target) for name in step.capture)]))
+
+
+def _is_named_by_client(target: Target) -> bool:
+    requests = [*steps(target), target.stream, target.resume, target.status, target.cancel]
+    return FRESH_ID in placeholders(target.url) or any(
+        FRESH_ID in used_in(request) for request in requests if request is not None
+    )
 
 
 def steps(target: Target) -> tuple[Step, ...]:

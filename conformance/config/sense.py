@@ -15,7 +15,15 @@ from conformance.config.resolved import (
     used_in,
 )
 from conformance.config.schema import AnswerHeader, Config, Metric, Override, Request, Stream, Target
-from conformance.config.template import EXCHANGE, LAST_EVENT_ID, LAST_SEQUENCE, PAYLOAD, PORT, placeholders
+from conformance.config.template import (
+    EXCHANGE,
+    FRESH_ID,
+    LAST_EVENT_ID,
+    LAST_SEQUENCE,
+    PAYLOAD,
+    PORT,
+    placeholders,
+)
 from conformance.dialect.dialect import Dialect, Matcher
 from conformance.dialect.presets import PRESETS, effective_dialect
 
@@ -23,13 +31,12 @@ _RESERVED: Final = {
     PORT: "a free port",
     PAYLOAD: "text that the harness wants to see come back",
     EXCHANGE: "the name of a request, another one for each",
+    FRESH_ID: "a name of the work that nobody has used",
     LAST_EVENT_ID: "the last event ID of a subscriber that comes back",
     LAST_SEQUENCE: "the sequence of the last event that a subscriber had",
 }
-_OF_THE_STREAM: Final = {
-    "stream": frozenset({EXCHANGE}),
-    "resume": frozenset({EXCHANGE, LAST_EVENT_ID, LAST_SEQUENCE}),
-}
+_ANYWHERE: Final = (EXCHANGE, FRESH_ID)
+_OF_WHO_COMES_BACK: Final = frozenset({LAST_EVENT_ID, LAST_SEQUENCE})
 _NO_PAYLOAD: Final = "{payload} has a value only in target.variants.echo and target.variants.flood"
 _ROLES: Final = ("completion", "failure", "end", "heartbeat")
 
@@ -149,13 +156,14 @@ def _names_its_port(target: Target) -> bool:
 
 def _check_requests(target: Target) -> Iterator[Problem]:
     yield from _check_steps(target)
-    known = {*captured(target)}
+    known = {*captured(target), *_ANYWHERE}
     if target.url is not None and target.stream.path is None:
         rest = target.url.partition("://")[2][len(authority_of(target.url)) :]
         yield from _missing(rest, ("target", "url"), target, known)
     for key in ("stream", "resume", "status", "cancel", "probe"):
         request = getattr(target, key)
-        here = known | _OF_THE_STREAM.get(key, frozenset())
+        here = known | (_OF_WHO_COMES_BACK if key == "resume" else frozenset())
+        here -= {FRESH_ID} if key == "probe" else frozenset()  # it is asked before there is work
         for part in ("path", "headers", "json", "body"):
             yield from _missing(getattr(request, part, None), ("target", key, part), target, here)
     if target.ready is not None:
@@ -168,12 +176,12 @@ def _check_requests(target: Target) -> Iterator[Problem]:
 
 def _check_steps(target: Target) -> Iterator[Problem]:
     """What comes before the stream: each step may use what was captured before it."""
-    known: set[str] = set()
+    known = {*_ANYWHERE}
     for index, step in enumerate(steps(target)):
         here: KeyPath = ("target", "start") if index == 0 else ("target", "start", "then", index - 1)
         for part in ("path", "headers", "json", "body"):
             value, path = getattr(step, part), (*here, part)
-            yield from _missing(value, path, target, known) if index else _unknown(value, path, ())
+            yield from _missing(value, path, target, known) if index else _unknown(value, path, _ANYWHERE)
         yield from _check_body(step, here, step.method)
         for name, place in step.capture.items():
             if name in _RESERVED:
@@ -202,11 +210,13 @@ def _check_variants(target: Target) -> Iterator[Problem]:
                 method = variant.start.method or target.start.method
                 yield from _check_body(variant.start, (*path, "start"), method)
             for part in ("path", "headers", "json", "body"):
-                yield from _unknown(getattr(variant.start, part), (*path, "start", part), {PAYLOAD})
+                yield from _unknown(
+                    getattr(variant.start, part), (*path, "start", part), (*_ANYWHERE, PAYLOAD)
+                )
         if variant.stream is not None:
             method = variant.stream.method or target.stream.method
             yield from _check_body(variant.stream, (*path, "stream"), method)
-            known = {PAYLOAD, EXCHANGE, *captured(target)}
+            known = {PAYLOAD, *_ANYWHERE, *captured(target)}
             for part in ("path", "headers", "json", "body"):
                 yield from _missing(getattr(variant.stream, part), (*path, "stream", part), target, known)
 
@@ -284,7 +294,7 @@ def _missing(value: Any, path: KeyPath, target: Target, known: Collection[str]) 
         elif name in {LAST_EVENT_ID, LAST_SEQUENCE}:
             message = f"{{{name}}} has a value only in target.resume"
         elif name == EXCHANGE:
-            message = "{exchange} has a value only in target.stream and target.resume"
+            message = "{exchange} has a value only in requests"
         elif hint := did_you_mean(f"{{{name}}}", [f"{{{one}}}" for one in known], quote=""):
             message = f"{{{name}}} is captured nowhere{hint}"
         elif target.start is None:

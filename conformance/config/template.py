@@ -22,6 +22,9 @@ PORT: Final = "port"
 EXCHANGE: Final = "exchange"
 """The placeholder for the name of a request for the stream, another one for each: `a`, `a-2`, `b`."""
 
+FRESH_ID: Final = "fresh_id"
+"""The placeholder for a name of the work that nobody has used, another one for each: for work that its client names."""
+
 LAST_EVENT_ID: Final = "last_event_id"
 """The placeholder for the last event ID that a subscriber comes back with, in `target.resume`."""
 

@@ -24,14 +24,15 @@ class Capture:
         self._limit = limit  # bytes
         self._events: Decoder | None = None
 
-    def on_head(self, headers: Sequence[tuple[str, str]]) -> None:
-        """The head of the answer has come."""
+    def on_head(self, headers: Sequence[tuple[str, str]]) -> bool:
+        """The head of the answer has come. Answers whether nothing is left to wait for."""
         for name, place in self._places.items():
             if isinstance(place, AnswerHeader) and (value := _header(headers, place.header)):
                 self.found[name] = value
         media_type = (_header(headers, "content-type") or "").partition(";")[0].strip().lower()
         if media_type == "text/event-stream":
             self._events = Decoder(limit=self._limit)
+        return self._events is not None and self._has_all()
 
     def on_data(self, data: bytes) -> bool:
         """A piece of the body has come. Answers whether nothing is left to wait for."""
@@ -40,7 +41,7 @@ class Capture:
         for item in self._events.feed(data):
             if isinstance(item, Event):
                 self._look(parse(item).json)
-        return len(self.found) == len(self._places)
+        return self._has_all()
 
     def on_end(self, body: bytes) -> None:
         """The answer has ended, and was `body` in all."""
@@ -49,6 +50,9 @@ class Capture:
                 self._look(json.loads(body))
             except (ValueError, RecursionError):
                 return
+
+    def _has_all(self) -> bool:
+        return len(self.found) == len(self._places)
 
     def _look(self, value: Any) -> None:
         for name, place in self._places.items():

@@ -12,6 +12,7 @@ import trio
 
 from conformance.config import (
     EXCHANGE,
+    FRESH_ID,
     LAST_EVENT_ID,
     LAST_SEQUENCE,
     PAYLOAD,
@@ -40,6 +41,7 @@ from conformance.drive.request import build_request
 from conformance.drive.subscription import Heard, Patience, Subscription, head_of
 from conformance.history import (
     OWN_MEMORY,
+    Began,
     Chunk,
     Ended,
     Gauge,
@@ -57,6 +59,7 @@ from conformance.transport import Route
 from fault_injection.network import Network
 
 _ANSWER_LIMIT = 1 << 20  # bytes of an answer that is no stream
+_ENOUGH = "all that it was read for had come"
 _BODY_LIMIT = 1 << 16  # bytes of a request's body that are recorded
 
 
@@ -136,9 +139,18 @@ class Stage:
             target = with_variant(self.config.target, variant)
             self.config = msgspec.structs.replace(self.config, target=target)
         self.names = begun = dict(names)
+        if FRESH_ID in self.captured:
+            begun[FRESH_ID] = self._fresh_id()
         for step in steps(self.config.target):
             begun |= await self._take(step, begun)
         return begun
+
+    def _fresh_id(self) -> str:
+        """A name for work that no work has had, in no scenario and no run."""
+        began = self.recorder.records[0]
+        assert isinstance(began, Began)
+        self._counts[FRESH_ID] = count = self._counts.get(FRESH_ID, 0) + 1
+        return f"sse-conformance-{began.scenario}-{round(began.at * 1000):x}-{count}"
 
     async def _take(self, step: Step, names: Mapping[str, str]) -> dict[str, str]:
         """Go one step towards the stream, and give what it captures. Raises `Unreached`."""
@@ -166,6 +178,7 @@ class Stage:
         subscriber: str = "a",
         *,
         last_event_id: str | None = None,
+        again: bool = False,
         leave_at_completion: bool = False,
         leave_at_request: bool = False,
         headers: Mapping[str, str | None] | None = None,
@@ -174,7 +187,7 @@ class Stage:
         heard: Heard | None = None,
     ) -> AsyncIterator[Subscription]:
         """Open the event stream, or come back to it with a last event ID (`resume_request` says how, and it may be the
-        last sequence); on exit it is left, if it has not ended by then.
+        last sequence), or, `again`, without one; on exit it is left, if it has not ended by then.
 
         `headers` are sent besides the configured ones; a value of None takes one out. `names` override those
         of the work that was started last. `watch` overrides the stage's (seconds). `heard` is told of every item as
@@ -182,7 +195,8 @@ class Stage:
         """
         target = self.config.target
         names = self.names | dict(names or {})
-        asked = stream_request(target) if last_event_id is None else resume_request(target, last_event_id)
+        again = last_event_id is not None or (again and target.resume is not None)
+        asked = resume_request(target, last_event_id) if again else stream_request(target)
         assert asked.path is not None, "put in its place"
         exchange = self._name(subscriber)
         request = self._request(
@@ -200,7 +214,7 @@ class Stage:
                 LAST_SEQUENCE: last_event_id or "",
             },
         )
-        opened = self._opened(exchange, subscriber, _told(names), comes_back=last_event_id is not None)
+        opened = self._opened(exchange, subscriber, _told(names), comes_back=again)
         self._requested(
             exchange,
             "stream",
@@ -247,15 +261,15 @@ class Stage:
         captured ones. Each has a connection of its own and says so: a server may keep tasks for one that it could be
         asked on again, and they would show in its gauges."""
         names = self.names if names is None else names
+        exchange = self._name(purpose)
         request = self._request(
             asked.method,
             asked.path,
             headers=_merged({"Connection": "close"}, asked.headers, headers or {}),
             json_body=asked.json,
             body=asked.body,
-            names=names,
+            names={**names, EXCHANGE: exchange},
         )
-        exchange = self._name(purpose)
         self._requested(exchange, purpose, request, names)
         status, parts = None, list[bytes]()
         how: How = "complete"
@@ -267,16 +281,17 @@ class Stage:
                     status = reply.status
                     head = head_of(self.recorder.now(), exchange, reply)
                     self.recorder.record(head)
-                    if capture is not None:
-                        capture.on_head(head.headers)
                     size = 0
+                    if capture is not None and capture.on_head(head.headers):
+                        how, detail = "dropped", _ENOUGH
+                        scope.cancel()
                     while (data := await reply.receive()) is not None:
                         if size <= _ANSWER_LIMIT:
                             parts.append(data)
                             self.recorder.record(Chunk.of(self.recorder.now(), exchange, data))
                             size += len(data)
                             if capture is not None and capture.on_data(data):
-                                how, detail = "dropped", "all that it was read for had come"
+                                how, detail = "dropped", _ENOUGH
                                 scope.cancel()
                         if size > _ANSWER_LIMIT:
                             how, detail = "body-limit", f"over {_ANSWER_LIMIT} bytes"

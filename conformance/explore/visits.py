@@ -97,10 +97,12 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
     await trio.sleep(schedule.late(name))
     leaves = list(schedule.leaves(name))
     last_event_id, completed = "", False
-    for _ in range(_MOST):
+    for visit in range(_MOST):
         leave = leaves.pop(0) if leaves else None
         heard = count.heard if count is not None else None
-        async with stage.subscribe(name, last_event_id=last_event_id or None, heard=heard) as here:
+        async with stage.subscribe(
+            name, last_event_id=last_event_id or None, again=visit > 0, heard=heard
+        ) as here:
             stage.nursery.start_soon(_ask_when_told, stage, here)
             if leave is None:
                 await here.finished()

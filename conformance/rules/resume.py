@@ -38,7 +38,7 @@ def _without_gap(history: History, subscriber: str) -> Judgement:
     returns = came_back(history, subscriber)
     if isinstance(returns, Judgement):
         return returns
-    if not returns[0].asked and (reason := _without_id(history, returns[0])):
+    if not returns[0].asked and not _by_itself(history) and (reason := _without_id(history, returns[0])):
         return broken([reason])
     findings: list[Finding] = []
     doubts: list[str] = []
@@ -54,6 +54,11 @@ def _without_gap(history: History, subscriber: str) -> Judgement:
     if not findings and not proven:
         return inconclusive(doubts[0])
     return settle(findings, proven, "events before and after")
+
+
+def _by_itself(history: History) -> bool:
+    """Whether another request resumes, and is sent everything anew: it takes no ID."""
+    return "target.resume" in history.terms.declared and history.terms.expect.replay == "all"
 
 
 def _without_id(history: History, back: Return) -> Finding | None:

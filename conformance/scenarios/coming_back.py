@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import trio
 
+from conformance.config import LAST_EVENT_ID, LAST_SEQUENCE, used_in
 from conformance.drive.stage import Stage
 from conformance.drive.subscription import Subscription
 
@@ -13,9 +14,12 @@ _USUAL_WAIT = 1.0  # seconds, where it sets none
 
 
 def can_come_back(stage: Stage, last_event_id: str) -> bool:
-    """Whether there is a way back. Where another request resumes it takes an ID, or a sequence: to repeat the one that
-    opens would begin other work."""
-    return bool(last_event_id) or stage.config.target.resume is None
+    """Whether there is a way back. Where another request resumes it takes an ID, or a sequence, unless it says that it
+    is sent everything anew; to repeat the one that opens would begin other work."""
+    request, expect = stage.config.target.resume, stage.config.expect
+    if last_event_id or request is None:
+        return True
+    return expect.replay == "all" and not used_in(request) & {LAST_EVENT_ID, LAST_SEQUENCE}
 
 
 async def resume(
@@ -24,7 +28,9 @@ async def resume(
     """Come back with the last event ID, if there is one, and read to the end. `names`: of which work, if not of the
     one that was started last."""
     stage.mark("reconnecting", f"Last-Event-ID: {last_event_id}" if last_event_id else "without an id")
-    async with stage.subscribe(subscriber, last_event_id=last_event_id or None, names=names) as resumed:
+    async with stage.subscribe(
+        subscriber, last_event_id=last_event_id or None, again=True, names=names
+    ) as resumed:
         await resumed.finished()
     return resumed
 

@@ -241,7 +241,7 @@ async def _cancel(stage: Stage, names: Mapping[str, str], watching: list[Subscri
 async def _come_back(stage: Stage, last_event_id: str) -> Subscription:
     """As an event source does when its response has ended, whatever the reason."""
     stage.mark("reconnecting", "to work that was cancelled")
-    async with stage.subscribe("back", last_event_id=last_event_id or None) as back:
+    async with stage.subscribe("back", last_event_id=last_event_id or None, again=True) as back:
         with trio.move_on_after(stage.config.limits.close + _MORE):
             await back.finished()
     return back

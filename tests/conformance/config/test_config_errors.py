@@ -122,7 +122,8 @@ WRONG = {
         "target.cancel.path: {port} has a value only in target.command and in the host and port of target.url"
     ),
     URL + '[target.start]\npath = "/jobs/{job}"\ncapture = { job = "/id" }': (
-        "target.start.path: {job} has no value here; placeholders allowed: none. Write {{job}} for itself"
+        "target.start.path: {job} has no value here; placeholders allowed: {exchange}, {fresh_id}. Write {{job}} for "
+        "itself"
     ),
     URL + '[target.start]\npath = "/jobs"\nbody = "{payload}"': (
         "target.start.body: {payload} has a value only in target.variants.echo and target.variants.flood"
@@ -140,8 +141,11 @@ WRONG = {
     START + '[target.stream]\nheaders = { After = "{last_event_id}" }': (
         "target.stream.headers.After: {last_event_id} has a value only in target.resume"
     ),
-    URL + '[target.cancel]\npath = "/{exchange}"': (
-        "target.cancel.path: {exchange} has a value only in target.stream and target.resume"
+    URL + '[dialect.scope]\npointer = "/id"\nequals = "{exchange}"': (
+        "dialect.scope.equals: {exchange} has a value only in requests"
+    ),
+    URL + '[target.probe]\npath = "/{fresh_id}"\ngauges = { a = "/a" }': (
+        "target.probe.path: {fresh_id} has no value: there is no [target.start] that could capture it"
     ),
     URL + "[target.resume]\njson = { after = 1 }": (
         'target.resume.json: a GET request carries no body; set method = "POST"'

@@ -1,0 +1,102 @@
+"""Work that its client names, and that is sent anew to who comes back: without an id, resuming can be judged, too."""
+
+import re
+from pathlib import Path
+
+import pytest
+from client_named import WORDS, make
+from drive_world import in_virtual_time, set_up
+from ways_in import ROOT
+
+from conformance.asgi import Options, open_asgi
+from conformance.asgi.types import ASGIApp
+from conformance.config import Config, load_config
+from conformance.drive.scene import play
+from conformance.explore import Exploration, Leave, Schedule, asgi_subject, play_schedule
+from conformance.history import History
+from conformance.judging import judge
+from conformance.rules import RULES
+from conformance.scenarios import SCENARIOS
+from fault_injection.virtual import VirtualNetwork
+from reports.results import Case, Verdict
+
+ON_TRIO = Options(flavour="trio")
+DOCUMENTED = re.search(r"```toml\n(.*?)```", (Path(ROOT) / "docs/vercel.md").read_text("utf-8"), re.DOTALL)
+assert DOCUMENTED is not None
+CONFIG = (
+    DOCUMENTED[1]
+    + """
+[target.status]
+path = "/api/chat/{fresh_id}"
+pointer = "/state"
+finished = ["completed"]
+"""
+)
+
+
+def read(tmp_path: Path, text: str = CONFIG) -> Config:
+    path = tmp_path / "sse-conformance.toml"
+    path.write_text(text, "utf-8")
+    return load_config(path, environ={}).config
+
+
+async def driven(app: ASGIApp, config: Config, name: str) -> History:
+    network = VirtualNetwork()
+    async with open_asgi(app, network, options=ON_TRIO) as subject:
+        host, port = subject.address
+        setting = set_up(network, f"http://{host}:{port}", config)
+        return await play(setting, next(each for each in SCENARIOS if each.name == name))
+
+
+def judged(played: History, rule: str) -> Case:
+    return next(case for case in judge(played, RULES) if case.rule == rule)
+
+
+@in_virtual_time
+async def test_each_piece_of_work_has_a_name_of_its_own(tmp_path: Path) -> None:
+    played = await driven(make(), read(tmp_path), "side-by-side")
+    left, right = (stream.requested.names["fresh_id"] for stream in played.streams)
+    assert left != right
+    for name, stream in ((left, played.streams[0]), (right, played.streams[1])):
+        assert f'"id":"{name}"' in stream.requested.body
+        assert name.startswith("sse-conformance-side-by-side-")
+    again = await driven(make(), read(tmp_path), "subscribe")
+    assert again.streams[0].requested.names["fresh_id"] not in {left, right}
+
+
+@in_virtual_time
+@pytest.mark.parametrize("name", ["resume-after-cut", "resume-mid-event", "completion-unwatched"])
+async def test_who_comes_back_without_an_id_is_sent_everything_anew(tmp_path: Path, name: str) -> None:
+    played = await driven(make(), read(tmp_path), name)
+    first, second = played.subscribers["a"]
+    assert (first.requested.method, second.requested.method) == ("POST", "GET")
+    assert second.requested.url.endswith(f"/api/chat/{first.requested.names['fresh_id']}/stream")
+    assert (second.came_with, second.request_header("last-event-id")) == (None, None)
+    assert second.opening is first.requested
+    assert len(second.events) == WORDS + 3
+    for rule in ("resume.no-gap", "resume.completion-survives"):
+        assert judged(played, rule).verdict is Verdict.PASS
+    assert not [case for case in judge(played, RULES) if case.verdict in {Verdict.FAIL, Verdict.WARN}]
+
+
+@in_virtual_time
+@pytest.mark.parametrize("app", [make(forgets=2), make(live_only=True)], ids=["forgets", "live only"])
+async def test_what_is_not_sent_anew_is_not_said_to_be_whole(tmp_path: Path, app: ASGIApp) -> None:
+    played = await driven(app, read(tmp_path), "resume-after-cut")
+    assert judged(played, "resume.no-gap").verdict is Verdict.INCONCLUSIVE
+
+
+@in_virtual_time
+async def test_without_the_promise_of_everything_nobody_comes_back_without_an_id(tmp_path: Path) -> None:
+    played = await driven(
+        make(), read(tmp_path, CONFIG.replace("replay = ", "# replay = ")), "resume-after-cut"
+    )
+    assert len(played.streams) == 1
+    assert judged(played, "resume.no-gap").verdict is Verdict.INCONCLUSIVE
+
+
+def test_exploring_comes_back_by_it_too(tmp_path: Path) -> None:
+    schedule = Schedule((Leave("a", "events", count=2, away=0.2),))
+    played = play_schedule(Exploration(asgi_subject(make, ON_TRIO), read(tmp_path)), schedule)
+    assert [each.requested.method for each in played.history.subscribers["a"]] == ["POST", "GET"]
+    assert not played.broken
