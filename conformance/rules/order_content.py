@@ -82,11 +82,12 @@ def lane(dialect: Dialect, arrival: Arrival) -> str:
 
 
 def label(dialect: Dialect, arrival: EventArrival) -> str:
-    """The event's name in a finding: its number or id, else its type."""
-    value = number(dialect, arrival)
+    """The event's name in a finding: its number, with its id where that is another one, or its id; else its place."""
+    value, own = number(dialect, arrival), arrival.event.id
     if value is None:
-        value = arrival.event.id or None
-    return f"event {_short(value)}" if value is not None else f"the event at byte {arrival.event.offset}"
+        return f"event {_short(own)}" if own else f"the event at byte {arrival.event.offset}"
+    other = f" (id {_short(own)})" if own and own != str(value) else ""
+    return f"event {_short(value)}{other}"
 
 
 def _short(value: Number | str) -> str:
