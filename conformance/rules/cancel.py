@@ -169,9 +169,10 @@ def _no_more_than(before: Look) -> Callable[[Look], bool]:
 def _unnoticed(stream: Exchange, since: Moment, last: Look, before: Look, limit: float) -> Finding:
     passed = last.asked.time - since.late.time
     how = stream.ended.detail if stream.ended and stream.ended.detail else stream.how
+    noun = "subscriber" if last.value == 1 else "subscribers"
     return Finding(
         f"{stream.name} was gone at {since.late.time:.3f} s, and {passed:.3g} s later the server still counted "
-        f"{last.value:g} subscribers, as before it left (limits.cancellation: {limit:g} s)",
+        f"{last.value:g} {noun}, as before it left (limits.cancellation: {limit:g} s)",
         (
             evidence_at(since.late.time, stream.name, actual=how),
             evidence_from(last, expected=f"{before.value:g}", actual=f"{last.value:g}"),
