@@ -95,6 +95,19 @@ class Subscribers:
         return look
 
 
+def counts_subscribers(stage: Stage) -> bool:
+    """Whether the status endpoint tells how many subscribers there are."""
+    status = stage.config.target.status
+    return status is not None and status.subscribers is not None
+
+
+def status_needs_names(stage: Stage) -> bool:
+    """Whether the status endpoint can be asked only of work that has begun."""
+    status = stage.config.target.status
+    asked = [] if status is None else [status.path, status.headers, status.json, status.body]
+    return any(name in stage.captured for name in placeholders(asked))
+
+
 def gauges_back(stage: Stage, before: Mapping[str, float | None]) -> Look:
     """A look whether no configured gauge is above what it was before."""
     probe = stage.config.target.probe

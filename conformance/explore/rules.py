@@ -26,6 +26,7 @@ _HOLD_ANYWHERE = frozenset(
         "resume.no-gap",
         "resume.no-duplicate",
         "resume.completion-survives",
+        "cancel.noticed",
         "cancel.stream-told",
         "cancel.stays-cancelled",
         "cancel.others-unaffected",

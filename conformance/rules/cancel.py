@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from conformance.history import Exchange, History
+from conformance.rules.cancel_counted import nobody_counted
 from conformance.rules.cancel_looks import (
     At,
     Look,
@@ -42,6 +43,8 @@ _UNTOLD = "the count of subscribers did not rise while one was there: it does no
     timing=True,
 )
 def noticed(history: History) -> Judgement:
+    if history.scenario == "explore":
+        return nobody_counted(history)
     if not readable(history):
         return nothing_to_read(history)
     limit = history.terms.limits.cancellation

@@ -101,7 +101,7 @@ def counts(history: History, stream: Exchange) -> tuple[Look, ...]:
         return tuple(
             Look(when.early, when.late, value, each.name)
             for each, when in _statuses(history, stream)
-            if (value := _number(each, status.subscribers)) is not None
+            if (value := number_in(each, status.subscribers)) is not None
         )
     return gauge(history, SUBSCRIBERS)
 
@@ -176,8 +176,11 @@ def uncounted(history: History, stream: Exchange) -> str:
 def _why_unseen(history: History, stream: Exchange, what: str, pointer: Pointer) -> str:
     """Why the last answer of the status endpoint about this stream's work has nothing at the pointer."""
     last = next(iter([each for each, _ in _statuses(history, stream)][::-1]), None)
-    if last is None:
-        return "the status endpoint was not asked"
+    return "the status endpoint was not asked" if last is None else why_without(last, what, pointer)
+
+
+def why_without(last: Exchange, what: str, pointer: Pointer) -> str:
+    """Why an answer of the status endpoint has nothing at the pointer."""
     if last.head is not None and last.head.status >= 300:
         return f"the status endpoint answered {last.head.status}"
     if last.how != "complete" and last.ended is not None:
@@ -250,7 +253,8 @@ def active_before(history: History) -> float | None:
     return early[-1].value if early else None
 
 
-def _number(answer: Exchange, pointer: Pointer) -> float | None:
+def number_in(answer: Exchange, pointer: Pointer) -> float | None:
+    """The number that the status endpoint answered with; None where it gave none."""
     value = resolve(answer.json, pointer)
     if answer.head is None or answer.head.status >= 300 or isinstance(value, bool):
         return None
