@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from conformance.config import Limits, bind_dialect
-from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse
+from conformance.dialect import Dialect, Parsed, Role, classify, in_scope, parse, parse_json
 from conformance.history.records import (
     VERSION,
     Began,
@@ -50,13 +50,14 @@ class Arrival:
     """An item of the stream and the moment (seconds) at which its last byte reached the harness.
 
     `at_link` is the moment at which that byte reached the link from the server, where there was a link that
-    could tell; the server answers for that moment, the link for the rest.
+    could tell; the server answers for that moment, the link for the rest. `answers`: see `Exchange.rpc_ids`.
     """
 
     time: float
     parsed: Parsed
     role: Role | None = None
     at_link: float | None = None
+    answers: tuple[str | int, ...] = ()
 
     @property
     def item(self) -> Item:
@@ -149,6 +150,13 @@ class Exchange:
             return None
 
     @cached_property
+    def rpc_ids(self) -> tuple[str | int, ...]:
+        """The ids of the JSON-RPC requests that this stream may answer: this one's, and that of the one that opened it.
+        An answer repeats the id (JSON-RPC 2.0, section 5), so it differs between subscribers of one stream."""
+        asked = dict.fromkeys((self.requested.body, self.opening.body))
+        return tuple(found for body in asked if (found := _rpc_id(body)) is not None)
+
+    @cached_property
     def is_event_stream(self) -> bool:
         """Whether a client would read the response as an event stream: status 200 and the right type."""
         media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
@@ -225,7 +233,7 @@ class Exchange:
         at_link = self._at_link(end)
         parsed = parse(item)
         kind = EventArrival if isinstance(item, Event) else Arrival
-        return kind(time, parsed, classify(self.dialect, parsed), at_link)
+        return kind(time, parsed, classify(self.dialect, parsed), at_link, self.rpc_ids)
 
     @cached_property
     def _relayed_ends(self) -> list[int]:
@@ -253,6 +261,14 @@ class Exchange:
             found.append(at_link - passed_on < _LINK_FULL)
             at_link = relayed.end
         return tuple(found)
+
+
+def _rpc_id(body: str) -> str | int | None:
+    if '"jsonrpc"' not in body:
+        return None
+    asked = parse_json(body)
+    found = asked.get("id") if isinstance(asked, dict) else None
+    return found if isinstance(found, str | int) else None
 
 
 @dataclass(frozen=True)

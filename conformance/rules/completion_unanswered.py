@@ -39,7 +39,8 @@ def _may_hold(fault: Fault, seconds: float) -> bool:
 
 def _is_over(history: History, stream: Exchange) -> bool:
     said, _ = says_finished(history, stream)
-    told = (each for each in readable(history) if same_stream(each) == same_stream(stream))
+    wanted = same_stream(history, stream)
+    told = (each for each in readable(history) if same_stream(history, each) == wanted)
     return bool(said) or any(each.completed is not None for each in told)
 
 
@@ -48,7 +49,7 @@ def _missing(history: History, stream: Exchange) -> str:
     all."""
     end = end_of(stream)
     for name, connections in history.subscribers.items():
-        if same_stream(connections[0]) != same_stream(stream):
+        if same_stream(history, connections[0]) != same_stream(history, stream):
             continue
         there = any(each.requested.time <= end <= end_of(each) for each in connections)
         if name != stream.requested.subscriber and not there:

@@ -70,14 +70,14 @@ def is_reconnection(history: History, stream: Exchange) -> bool:
 
 
 def _others(history: History, stream: Exchange) -> Iterator[Exchange]:
-    wanted = same_stream(stream)
-    return (each for each in history.streams if each is not stream and same_stream(each) == wanted)
+    wanted = same_stream(history, stream)
+    return (each for each in history.streams if each is not stream and same_stream(history, each) == wanted)
 
 
 def _before(history: History, stream: Exchange) -> Iterator[Exchange]:
-    wanted = same_stream(stream)
+    wanted = same_stream(history, stream)
     earlier = takewhile(lambda each: each is not stream, history.streams)  # in the order of the requests
-    return (each for each in earlier if same_stream(each) == wanted)
+    return (each for each in earlier if same_stream(history, each) == wanted)
 
 
 def _over_at(stream: Exchange) -> float:

@@ -171,7 +171,7 @@ def no_stealing(history: History) -> Judgement:
     findings: list[Finding] = []
     compared = 0
     strangers = False
-    for one, other in pairs(readable(history)):
+    for one, other in pairs(history, readable(history)):
         here, there = _keyed(one), _keyed(other)
         numbers = all(isinstance(key, int | float) for key in (*here, *there))
         if not here or not there or not (numbers or here.keys() & there.keys()):

@@ -14,6 +14,7 @@ Content: TypeAlias = tuple[str, str]
 Identity: TypeAlias = tuple[object, ...]
 Number: TypeAlias = int | float
 
+_RPC_ID = "/id"
 _SHORT = 1024  # characters
 _DIGITS = 18  # as for ids: longer is a name
 
@@ -24,25 +25,44 @@ def told(stream: Exchange) -> tuple[EventArrival, ...]:
 
 
 def content(dialect: Dialect, arrival: EventArrival) -> Content:
-    """Type and data; without the timestamp, which some servers set at every delivery anew."""
+    """Type and data; without the timestamp, which some servers set at every delivery anew, and without the id of the
+    request that a JSON-RPC response answers, which is each subscriber's own."""
     event = arrival.event
-    if dialect.timestamp is None:
+    own: tuple[str, ...] = () if dialect.timestamp is None else (dialect.timestamp,)
+    if arrival.answers and _is_answer(arrival):
+        own += (_RPC_ID,)
+    if not own:
         return event.type, event.data
-    timeless = _timeless_short if len(event.data) <= _SHORT else _timeless
-    return event.type, timeless(event.data, dialect.timestamp)
+    common = _common_short if len(event.data) <= _SHORT else _common
+    return event.type, common(event.data, own)
 
 
-def _timeless(data: str, timestamp: str) -> str:
+def _is_answer(arrival: EventArrival) -> bool:
+    """Whether this is a JSON-RPC response to the request for its stream."""
+    value = arrival.parsed.json
+    return (
+        isinstance(value, dict)
+        and "jsonrpc" in value
+        and "method" not in value
+        and value.get("id") in arrival.answers
+    )
+
+
+def _common(data: str, own: tuple[str, ...]) -> str:
+    """The data without what each delivery has of its own."""
     value = parse_json(data)
-    if resolve(value, timestamp) is ABSENT:
+    found = [pointer for pointer in own if resolve(value, pointer) is not ABSENT]
+    if not found:
         return data
     try:
-        return json.dumps(_without(value, timestamp), sort_keys=True)
+        for pointer in found:
+            value = _without(value, pointer)
+        return json.dumps(value, sort_keys=True)
     except RecursionError:  # nested as no honest server nests
         return data
 
 
-_timeless_short = lru_cache(maxsize=1024)(_timeless)  # several rules ask it of the same events
+_common_short = lru_cache(maxsize=1024)(_common)  # several rules ask it of the same events
 
 
 def _without(value: Any, pointer: str) -> Any:

@@ -154,7 +154,7 @@ def _siblings(history: History, counts: Iterable[_Count]) -> dict[int, list[_Cou
     """For each count, by its id: what other connections counted that are told the same."""
     alike: dict[tuple[str, Key], list[_Count]] = {}
     for each in counts:
-        alike.setdefault((each.lane, same_stream(each.stream)), []).append(each)
+        alike.setdefault((each.lane, same_stream(history, each.stream)), []).append(each)
     shared = is_shared(history)
     return {
         id(each): [other for other in group if other is not each] if shared else []

@@ -30,7 +30,7 @@ def subscribers_agree(history: History) -> Judgement:
     streams = lasting(history)
     if not streams:
         return nothing_to_read(history)
-    found = list(pairs(streams))
+    found = list(pairs(history, streams))
     if not found:
         return inconclusive("only one subscriber got the stream")
     findings: list[Finding] = []

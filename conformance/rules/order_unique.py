@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from conformance.dialect import parse_json
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import Content, content, excerpt, label, lane, number, told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
@@ -97,7 +98,7 @@ def unique_ids(history: History) -> Judgement:
     if not with_ids:
         return not_applicable("no event has an id")
     findings = [finding for stream in streams for finding in _on_one_connection(stream)]
-    for group in groups(streams):
+    for group in groups(history, streams):
         for connections in _told_the_same(history, group):
             findings.extend(_between_connections(connections))
     return settle(findings, with_ids, "events with an id")
@@ -149,13 +150,13 @@ def _differ(one: Exchange, before: EventArrival, other: Exchange, each: EventArr
     """Whether type or data differ; of two JSON objects, in a value that both have."""
     if before.event.type != each.event.type:
         return True
-    if content(one.dialect, before) == content(other.dialect, each):
+    (_, first), (_, second) = content(one.dialect, before), content(other.dialect, each)
+    if first == second:
         return False
-    here, there = before.parsed.json, each.parsed.json
+    here, there = parse_json(first), parse_json(second)
     if not isinstance(here, dict) or not isinstance(there, dict):
         return True
-    pointer = one.dialect.timestamp
-    return any(here[key] != there[key] for key in here.keys() & there.keys() if f"/{key}" != pointer)
+    return any(here[key] != there[key] for key in here.keys() & there.keys())
 
 
 def _two_events(one: Exchange, before: EventArrival, other: Exchange, each: EventArrival) -> Finding:

@@ -218,9 +218,8 @@ def _unlike_a_witness(history: History, back: Return) -> str | None:
 def _witnesses(history: History, back: Return) -> Iterator[Exchange]:
     """What other subscribers got of the same stream."""
     for stream in readable(history):
-        if stream.requested.subscriber != back.now.requested.subscriber and same_stream(
-            stream
-        ) == same_stream(back.now):
+        another = stream.requested.subscriber != back.now.requested.subscriber
+        if another and same_stream(history, stream) == same_stream(history, back.now):
             yield stream
 
 

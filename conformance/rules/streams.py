@@ -55,23 +55,27 @@ def is_shared(history: History) -> bool:
     return "expect.shared" in history.terms.declared
 
 
-def same_stream(stream: Exchange) -> Key:
-    """What two requests have in common if they ask for the same stream, whether they open it or come back to it."""
+def same_stream(history: History, stream: Exchange) -> Key:
+    """What two requests have in common if they ask for the same stream, whether they open it or come back to it.
+
+    Of a shared stream that is what names the work: each request for it may hold a name of its own (`{exchange}`)."""
     opening = stream.opening
+    if opening.names and is_shared(history):
+        return tuple(sorted(opening.names.items()))
     return opening.method, opening.url, opening.body, tuple(sorted(opening.names.items()))
 
 
-def groups(streams: Iterable[Exchange]) -> tuple[tuple[Exchange, ...], ...]:
+def groups(history: History, streams: Iterable[Exchange]) -> tuple[tuple[Exchange, ...], ...]:
     """The streams by what they ask for, in order."""
     found: dict[Key, list[Exchange]] = {}
     for stream in streams:
-        found.setdefault(same_stream(stream), []).append(stream)
+        found.setdefault(same_stream(history, stream), []).append(stream)
     return tuple(tuple(group) for group in found.values())
 
 
-def pairs(streams: Sequence[Exchange]) -> Iterable[tuple[Exchange, Exchange]]:
+def pairs(history: History, streams: Sequence[Exchange]) -> Iterable[tuple[Exchange, Exchange]]:
     """Every two connections of different subscribers to the same stream, the earlier one first."""
-    for group in groups(streams):
+    for group in groups(history, streams):
         for index, one in enumerate(group):
             for other in group[index + 1 :]:
                 if one.requested.subscriber != other.requested.subscriber:
@@ -96,7 +100,9 @@ def from_the_beginning(history: History, stream: Exchange) -> bool:
     earlier = [
         each
         for each in history.streams
-        if each is not stream and same_stream(each) == same_stream(stream) and each.requested.time <= asked
+        if each is not stream
+        and same_stream(history, each) == same_stream(history, stream)
+        and each.requested.time <= asked
     ]
     return not any(
         (each.ended is not None and each.ended.time <= asked)

@@ -81,7 +81,7 @@ def subscribers_agree(history: History) -> Judgement:
     findings: list[Finding] = []
     by_link: list[str] = []
     compared: list[Lag] = []
-    for one, other in pairs(streams):
+    for one, other in pairs(history, streams):
         found = lags(one, other)
         compared += found
         for late, early, behind in _behind(one, other, found, limit + room(history)):

@@ -299,6 +299,7 @@ def test_two_streams_may_use_the_same_ids() -> None:
         [(index, event(index, "other")) for index in (1, 2, 3)],
         name="b",
         url="http://127.0.0.1:8000/jobs/j2/events",
+        names={"job": "j2"},
     )
     assert judged(unique_ids, of([1, 2, 3]), other, terms=SHARED).verdict == "conforms"
 
