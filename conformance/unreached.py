@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from conformance.history import Exchange, History, How
+from conformance.rules.completion_fate import severed
 from conformance.rules.scopes import REFUSABLE
+from fault_injection.faults import Refuse
 
 _HTTP: Final = "Does the server speak HTTP/1.1 at this address?"
 _ADVICE: Final[dict[How, str]] = {
@@ -25,7 +27,8 @@ def unreached(histories: Iterable[History]) -> str | None:
     where nobody asked.
 
     What is no event stream is an answer as well, and the rules judge it; but not where the scenario asks for what may
-    be refused: such a refusal says nothing of the stream. What happened without a link in between says it best.
+    be refused: such a refusal says nothing of the stream. Nor does what the link itself has cut off or refused. What
+    happened without a link in between says it best.
     """
     direct: list[tuple[str, str]] = []
     by_link: list[tuple[str, str]] = []
@@ -33,7 +36,7 @@ def unreached(histories: Iterable[History]) -> str | None:
         if any(_is_answer(history, stream) for stream in history.streams):
             return None
         reasons = by_link if history.began.plan else direct
-        reasons += filter(None, map(_reason, history.streams))
+        reasons += filter(None, (_reason(history, stream) for stream in history.streams))
         if history.concluded is not None and history.concluded.outcome == "unreached":
             why = history.concluded.reason
             direct.append((why, f"{history.began.target}: {why}"))
@@ -62,10 +65,18 @@ def _most_frequent(reasons: Sequence[tuple[str, str]]) -> str | None:
     return next(sentence for why, sentence in reasons if why == most)
 
 
-def _reason(stream: Exchange) -> tuple[str, str] | None:
+def _by_the_link(history: History, stream: Exchange) -> bool:
+    """Whether it was our own link that let nobody in: a connection that it refuses has no address to know it by."""
+    refused = any(isinstance(each.fault, Refuse) for each in history.unowned_faults)
+    return severed(history, stream) or (refused and stream.connected is None)
+
+
+def _reason(history: History, stream: Exchange) -> tuple[str, str] | None:
     """How a request without a response ended, where that was not the scenario's own doing; and the same as a sentence
     with the address and what to do."""
     if stream.head is not None or stream.ended is None or stream.how in {"dropped", "watched"}:
+        return None
+    if _by_the_link(history, stream):
         return None
     why = stream.ended.detail
     advice = _ADVICE.get(stream.ended.how, "")

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 from made_up import answered, made_up, stream
 
-from conformance.history import History, How, Record
+from conformance.history import Connected, Fired, History, How, Record
 from conformance.outcome import examine, put_together
 from conformance.rules import RULES
 from conformance.unreached import unreached
-from fault_injection.faults import Latency, Plan
+from fault_injection.faults import AtBytes, Blackhole, Disconnect, Fault, Latency, Plan, Refuse
 from reports.outcome import Outcome, broken_rules, outcome
 
 CUT = "the connection ended before the response did"
@@ -69,3 +69,28 @@ def test_what_happened_without_a_link_says_it_best() -> None:
     linked = [made_up(records, scenario=name, plan=Plan((Latency(delay=1),))) for name in ("x", "y")]
     assert CUT in (unreached([*linked, driven()]) or "")
     assert SLOW in (unreached(linked) or "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [(Disconnect(when=AtBytes(7)), "truncated"), (Blackhole(when=AtBytes(7)), "timeout")],
+    ids=["cut", "blackhole"],
+)
+def test_what_the_link_has_cut_off_says_nothing_of_the_server(fault: Fault, how: How) -> None:
+    cut = made_up(stream(status=0, how=how, detail=CUT, fired=[(0.0, fault)]), plan=Plan((fault,)))
+    assert unreached([cut]) is None
+    other = stream(name="b", status=0, how="timeout", detail=SLOW)
+    both = made_up(stream(status=0, how=how, detail=CUT, fired=[(0.0, fault)]), other, plan=Plan((fault,)))
+    assert SLOW in (unreached([both]) or "")
+
+
+def test_what_the_link_has_refused_says_nothing_of_the_server() -> None:
+    refused = [
+        each
+        for each in stream(status=0, how="refused", detail="connection refused")
+        if not isinstance(each, Connected)
+    ]
+    fault = Refuse()
+    ours = made_up(refused, [Fired(fault=fault, index=0)], plan=Plan((fault,)))
+    assert unreached([ours]) is None
+    assert "Is the server running?" in (unreached([made_up(refused, plan=Plan((fault,)))]) or "")
