@@ -1,7 +1,7 @@
 """How a stream says "sequence", "alive", "done", "end", "failed"."""
 
 from conformance.dialect.dialect import Dialect, Matcher, Scope
-from conformance.dialect.presets import PRESETS, Preset, Sign, Signs, effective_dialect
+from conformance.dialect.presets import PRESETS, Preset, Sign, Signs, effective_dialect, is_optional
 from conformance.dialect.reading import (
     Parsed,
     Role,
@@ -34,6 +34,7 @@ __all__ = [
     "classify",
     "effective_dialect",
     "in_scope",
+    "is_optional",
     "matches",
     "parse",
     "parse_json",

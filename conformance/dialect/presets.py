@@ -25,13 +25,15 @@ class Signs(msgspec.Struct, frozen=True):
 
 
 class Preset(msgspec.Struct, frozen=True):
-    """A named dialect: what it is, where its protocol is written down, what its events mean, its signs."""
+    """A named dialect: what it is, where its protocol is written down, what its events mean, its signs. `optional`: the
+    keys of the dialect that its protocol leaves to the server, so that a stream without is one of it as well."""
 
     name: str
     summary: str
     source: str
     dialect: Dialect
     signs: Signs
+    optional: tuple[str, ...] = ()
 
 
 def _event(name: str) -> Matcher:
@@ -164,6 +166,7 @@ _ROWS: Final = (
             every=((_has("/type"),),),
             seen=((_type("RUN_STARTED"), _has("/runId")),),
         ),
+        optional=("timestamp",),
     ),
     Preset(
         name="mcp",
@@ -253,6 +256,16 @@ _ROWS: Final = (
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({row.name: row for row in _ROWS})
 """The presets by name."""
+
+
+def is_optional(dialect: Dialect, key: str) -> bool:
+    """Whether the dialect has this key from its preset, and the preset's protocol leaves it to the server."""
+    preset = PRESETS.get(dialect.preset or "")
+    return (
+        preset is not None
+        and key in preset.optional
+        and getattr(dialect, key) == getattr(preset.dialect, key)
+    )
 
 
 def effective_dialect(dialect: Dialect) -> Dialect:

@@ -203,10 +203,10 @@ def _by_bytes(history: History, streams: Sequence[Exchange]) -> Judgement:
         return inconclusive(f"fewer than {FEWEST} events came")
     if apart:
         return conforms(apart, "events, which came one by one")
-    if history.terms.dialect.timestamp is not None:
+    if stamped(streams, history.began.at):
         return inconclusive("events came together: too few of them were made while the subscriber was there")
     return inconclusive(
-        "events came together: without dialect.timestamp a burst cannot be told from a fast producer"
+        "events came together: without timestamps (dialect.timestamp) a burst cannot be told from a fast producer"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, groupby
 from statistics import median
 
+from conformance.dialect import is_optional
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.order_content import excerpt, label
 from conformance.rules.rule import (
@@ -65,7 +66,7 @@ def delivery(history: History) -> Judgement:
         return nothing_to_read(history)
     stamps = stamped(streams, history.began.at)
     if not stamps:
-        return inconclusive(f"no event carries a timestamp at {history.terms.dialect.timestamp}")
+        return _unstamped(history, streams)
     clock = read_clock(history, stamps)
     live = [stamp for stamp in stamps if clock.is_live(stamp)]
     if not live:
@@ -91,6 +92,16 @@ def delivery(history: History) -> Judgement:
         )
     note = f" ({clock.note})" if clock.note else ""
     return conforms(len(live), f"live events, the latest {max(worst, 0.0):.3f} s after its timestamp{note}")
+
+
+def _unstamped(history: History, streams: Sequence[Exchange]) -> Judgement:
+    """The judgement where no event says when it was made, as it should, or as it may."""
+    dialect = history.terms.dialect
+    if is_optional(dialect, "timestamp") and any(stream.told for stream in streams):
+        return not_applicable(
+            f"no event carries a timestamp at {dialect.timestamp}, which {dialect.preset} leaves to the server"
+        )
+    return inconclusive(f"no event carries a timestamp at {dialect.timestamp}")
 
 
 def _late(
@@ -148,7 +159,7 @@ def not_held_by_one(history: History) -> Judgement:
         return not_applicable("needs dialect.timestamp in the configuration to tell when an event was made")
     stamps = stamped(streams, history.began.at)
     if not stamps:
-        return inconclusive(f"no event carries a timestamp at {history.terms.dialect.timestamp}")
+        return _unstamped(history, streams)
     clock = read_clock(history, stamps)
     live = [stamp for stamp in stamps if clock.is_live(stamp) and knows(history, stamp.arrival)]
     followed = [(one, other.made - one.made) for one, other in neighbours(live) if other.made >= one.made][

@@ -16,7 +16,7 @@ _REPLAYED = "".join(
     ("dialect", "reason"),
     [
         (TASK, "too few of them were made while the subscriber was there"),
-        (TYPED, "without dialect.timestamp"),
+        (TYPED, "without timestamps (dialect.timestamp)"),
     ],
 )
 def test_a_replay_is_not_taken_for_a_burst(dialect: Dialect, reason: str) -> None:

@@ -219,6 +219,32 @@ def test_events_without_a_timestamp() -> None:
     )
 
 
+@pytest.mark.parametrize("rule", [delivery, not_held_by_one], ids=lambda rule: rule.name)
+def test_a_timestamp_that_a_preset_leaves_to_the_server_may_be_missing(rule: Rule) -> None:
+    started, finished = ({"type": f"RUN_{word}", "runId": "r"} for word in ("STARTED", "FINISHED"))
+    agui = terms(Dialect(preset="ag-ui"))
+    untimed = [(1.0, encode_event(json.dumps(started))), (2.0, encode_event(json.dumps(finished)))]
+    judgement = judged(rule, stream(untimed), terms=agui)
+    assert judgement.verdict == "not-applicable"
+    assert judgement.reason == "no event carries a timestamp at /timestamp, which ag-ui leaves to the server"
+    assert judged(rule, stream([], ended=3.0), terms=agui).verdict == "inconclusive"  # nothing was seen
+    own = terms(Dialect(preset="ag-ui", timestamp="/at"))  # who names one sends one
+    assert judged(rule, stream(untimed), terms=own).verdict == "inconclusive"
+
+
+def test_events_together_that_lack_a_timestamp_are_said_to() -> None:
+    together = [(5.0, typed("STEP_STARTED", str(index))) for index in range(9)]
+    judgement = judged(no_burst, stream(together), terms=terms(Dialect(preset="ag-ui")))
+    assert judgement.verdict == "inconclusive"
+    assert "without timestamps (dialect.timestamp)" in judgement.reason
+
+
+def test_a_timestamp_that_may_be_missing_is_judged_where_it_is_sent() -> None:
+    sent = [(made, {"type": "STEP_STARTED", "timestamp": (WALL + made) * 1000}) for made in (1.0, 2.0)]
+    late = [(at, encode_event(json.dumps(data))) for at, (_, data) in zip((1.1, 9.0), sent, strict=True)]
+    assert judged(delivery, stream(late), terms=terms(Dialect(preset="ag-ui"))).verdict == "broken"
+
+
 # no-burst, by timestamps
 
 
