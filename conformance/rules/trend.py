@@ -101,13 +101,15 @@ def trend(samples: Sequence[tuple[int, float]], after: float | None, scale: Scal
             f"it grows with every cycle, but by no more than a pool or a cache may take once; {wanted} cycles may tell "
             "(limits.cycles, --cycles)",
         )
-    if scale.sought * cycles <= scale.slack + _OUT_OF_NOISE * noise:
-        wanted = _tens((scale.slack + _OUT_OF_NOISE * noise) / scale.sought)
-        return found(
-            "undecided",
-            f"a leak would not stand out from what it does anyway in so few cycles; {wanted} may do "
-            "(limits.cycles, --cycles)",
+    hidden = _OUT_OF_NOISE * noise
+    if scale.sought * cycles <= scale.slack + hidden:
+        wanted = _tens((scale.slack + hidden) / scale.sought)
+        why = (
+            "a leak would not stand out from what it does anyway"
+            if hidden > scale.slack
+            else "what leaks may be taken from what was free before, and not show"
         )
+        return found("undecided", f"{why} in so few cycles; {wanted} may do (limits.cycles, --cycles)")
     if min(high, late_high) >= scale.sought and after - first >= _KEPT * scale.sought * cycles:
         return found("undecided", "it goes up and down too much to tell")
     trifle = scale.trifle * cycles
