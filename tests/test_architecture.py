@@ -96,7 +96,7 @@ def test_no_room_is_imported_by_one_that_it_imports_itself() -> None:
         pytest.fail(" is imported by ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("package", ["rules", "wire", "dialect"])
+@pytest.mark.parametrize("package", ["rules", "wire", "dialect", "proposal"])
 def test_what_thinks_does_no_io_and_reads_no_clock(package: str) -> None:
     wrong = {
         f"{path.relative_to(ROOT)}: {module}"
