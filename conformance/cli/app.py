@@ -16,6 +16,7 @@ from conformance.errors import described
 COMMANDS: Final = {
     "run": ("run", "EXAMPLES"),
     "record": ("record", "EXAMPLES"),
+    "init": ("init", "EXAMPLES"),
     "judge": ("judge", "EXAMPLES"),
     "explore": ("explore", "EXPLORE_EXAMPLES"),
     "replay": ("explore", "REPLAY_EXAMPLES"),
