@@ -93,6 +93,8 @@ def _number(dialect: Dialect, arrival: EventArrival) -> Number | str | None:
         return int(value)
     if isinstance(value, int | float) and abs(value) >= 10**_DIGITS:
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of number: what one server writes as 3, another writes as 3.0
     return value
 
 

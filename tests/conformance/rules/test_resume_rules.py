@@ -224,6 +224,20 @@ def test_the_declared_sequence_is_pointed_to() -> None:
     assert "there is one in the data, at /meta/place" in judgement.reason
 
 
+@pytest.mark.parametrize(("first", "said"), [(3, "conforms"), (5, "broken")])
+def test_whole_numbers_count_also_where_they_are_written_with_a_point(first: int, said: str) -> None:
+    numbered = on(Expect(resumable=True), msgspec.structs.replace(UNNUMBERED, sequence="/seq"))
+
+    def of_place(place: int) -> bytes:
+        return encode_event(json.dumps({"seq": float(place)}), type="progress", id=f"id-{place}")
+
+    had: Pieces = [(0.1 * place, of_place(place)) for place in (1, 2)]
+    got: Pieces = [(1 + 0.1 * place, of_place(place)) for place in range(first, 8)]
+    judgement = judged(no_gap, cut(had), back(got, "id-2"), terms=numbered)
+    assert judgement.verdict == said
+    assert said == "conforms" or "never got event 3, event 4" in judgement.reason
+
+
 def test_an_empty_id_resets_the_last_event_id() -> None:
     had: Pieces = [*of([1, 2], 0.1), (0.3, 'id:\ndata: {"text": "snapshot"}\n\n')]
     groups = cut(had), back(of([4], 1.1, "complete"), None)
