@@ -17,11 +17,12 @@ Sign: TypeAlias = tuple[Matcher, ...]
 
 class Signs(msgspec.Struct, frozen=True):
     """How a stream of a preset is recognised: its first event fits one of `first`, every event one of
-    `every`, some event one of `seen`."""
+    `every`, some event one of `seen`, and no event one of `never`: that is another protocol of the same shape."""
 
     first: tuple[Sign, ...]
     every: tuple[Sign, ...]
     seen: tuple[Sign, ...]
+    never: tuple[Sign, ...] = ()
 
 
 class Preset(msgspec.Struct, frozen=True):
@@ -59,6 +60,13 @@ _TASK: Sign = (_has("/seq"), _has("/job"), _has("/timestamp"), _has("/type"))
 _EXECUTE: Sign = (_has("/type"), _has("/jobId"), _has("/timestamp"))
 _CHAT: tuple[Sign, ...] = ((_type("status"), _has("/status")), (_type("delta"),), (_has("/choices/0/delta"),))
 _MCP: tuple[Sign, ...] = ((_event("message"), _is("/jsonrpc", "2.0")), (Matcher(data=""),))
+_A2A: tuple[Sign, ...] = (  # Agent2Agent: JSON-RPC too, but each event of a stream is a whole response
+    *(
+        (_has(f"/result/{name}"),)
+        for name in ("task/id", "statusUpdate", "artifactUpdate", "message/messageId")
+    ),
+    *((_is("/result/kind", kind),) for kind in ("task", "status-update", "artifact-update", "message")),
+)
 _BUS: Sign = (_has("/type"), _has("/properties"))
 _UI_PARTS = ("start-step", "text-start", "reasoning-start", "tool-input-start", "tool-input-available")
 
@@ -183,6 +191,7 @@ _ROWS: Final = (
             every=_MCP,
             # without a response it may be the endless stream of server messages, which never completes
             seen=((_has("/id"), _has("/result")), (_has("/id"), _has("/error"))),
+            never=_A2A,
         ),
     ),
     Preset(

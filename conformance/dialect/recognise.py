@@ -51,7 +51,11 @@ def recognise(items: Iterable[Item]) -> Recognition:
             f'dialect.preset = "{preset.name}"',
             f"each of its {_count(events)} has the shape of {preset.name}: {preset.summary}",
         )
-    near = fitting or [row for row in PRESETS.values() if _seen(row.signs.seen, events)]
+    near = fitting or [
+        row
+        for row in PRESETS.values()
+        if _seen(row.signs.seen, events) and not _seen(row.signs.never, events)
+    ]
     candidates = tuple(preset.name for preset in near)
     for matcher, toml in _GENERIC:
         if _completes(matcher, events):
@@ -72,6 +76,7 @@ def _fits(preset: Preset, events: Sequence[Parsed]) -> bool:
         and _told(signs.first, events[0])
         and all(_told(signs.every, event) for event in events)
         and _seen(signs.seen, events)
+        and not _seen(signs.never, events)
     )
 
 

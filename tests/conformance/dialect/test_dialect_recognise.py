@@ -259,6 +259,24 @@ def test_nothing_is_assumed_in_doubt(items: list[Item]) -> None:
     assert recognition.reason
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"task": {"id": "t1", "status": {"state": "TASK_STATE_SUBMITTED"}}},
+        {"statusUpdate": {"taskId": "t1", "status": {"state": "TASK_STATE_WORKING"}}},
+        {"artifactUpdate": {"taskId": "t1", "artifact": {"parts": [{"text": "one"}]}}},
+        {"message": {"messageId": "m1", "role": "ROLE_AGENT", "parts": [{"text": "one"}]}},
+        {"kind": "status-update", "taskId": "t1", "status": {"state": "working"}, "final": False},
+    ],
+)
+def test_the_stream_of_another_protocol_on_json_rpc_is_not_mcp(result: dict[str, Any]) -> None:
+    """In Agent2Agent each event is a whole response: the first of them completes nothing."""
+    first = event(jsonrpc="2.0", id=1, result=result)
+    for items in ([first], [first, event(jsonrpc="2.0", id=1, result=result)]):
+        recognition = recognise(items)
+        assert (recognition.preset, recognition.candidates) == (None, ())
+
+
 def test_a_resemblance_is_named() -> None:
     recognition = recognise([*SAMPLES["openai-chat"][:3], event(hello="world")])
 
