@@ -23,6 +23,10 @@ from conformance.rules.scopes import READING
 from conformance.rules.streams import is_shared, no_response, was_cancelled
 from reports.results import Finding, Level
 
+_OVER = frozenset(
+    {400, 404, 409, 410, 422}
+)  # say of a stream that is over that nobody can subscribe to it any more
+
 
 @rule(
     "http.status",
@@ -63,7 +67,7 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
     if was_cancelled(history, stream):
         return True
     kept = history.terms.expect.replay == "all"
-    if status_of(stream) in {404, 410} and was_over(history, stream) and not kept:
+    if status_of(stream) in _OVER and was_over(history, stream) and not kept:
         return True
     return is_joined(history, stream) and not is_shared(history)
 

@@ -107,6 +107,15 @@ def test_a_stream_that_is_over_may_be_gone_unless_it_is_to_be_replayed(
     assert verdict("http.status", over, late, terms=terms(TASK, expect)) == expected
 
 
+@pytest.mark.parametrize(("status", "expected"), [(400, "conforms"), (409, "conforms"), (401, "broken")])
+def test_a_stream_that_is_over_may_be_refused_as_a_bad_request(status: int, expected: str) -> None:
+    """Agent2Agent has it so: to subscribe to a task that has ended is an operation that is not supported."""
+    over = stream([(1.0, DONE)], name="a", ended=1.0)
+    late = stream(status=status, name="late", at=2.0)
+    found = verdict("http.status", over, late, terms=terms(TASK, Expect(shared=True)))
+    assert found == expected
+
+
 @pytest.mark.parametrize(("shared", "expected"), [(True, "broken"), (False, "conforms"), (None, "conforms")])
 def test_a_second_reader_may_be_refused_unless_streams_are_shared(shared: bool | None, expected: str) -> None:
     gone = stream([(0.0, "data: 1\n\n")], name="gone", how="dropped", ended=0.5)
