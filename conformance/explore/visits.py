@@ -126,8 +126,9 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
 
 
 async def _ask_when_told(stage: Stage, here: Subscription) -> None:
-    """Ask for the status as soon as the stream says that the work is over, as who fetches a result does."""
-    if await here.until(lambda self: self.completed):
+    """Ask for the status as soon as the stream says that the work is over, as who fetches a result does; or as soon as
+    the stream is refused, for it may be over."""
+    if await here.until(lambda self: self.completed or 400 <= (self.status or 0) < 500):
         await look_at_state(stage)
 
 

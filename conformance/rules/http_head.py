@@ -12,6 +12,7 @@ from conformance.rules.http_seen import (
     head_evidence,
     is_joined,
     is_reconnection,
+    may_be_over,
     no_answer,
     of_status_200,
     opened,
@@ -66,8 +67,9 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
         return False
     if was_cancelled(history, stream):
         return True
-    kept = history.terms.expect.replay == "all"
-    if status_of(stream) in _OVER and was_over(history, stream) and not kept:
+    expect = history.terms.expect
+    over = was_over(history, stream) or (not expect.resumable and may_be_over(history, stream))
+    if over and status_of(stream) in _OVER and expect.replay != "all":
         return True
     return is_joined(history, stream) and not is_shared(history)
 

@@ -6,6 +6,8 @@ from itertools import takewhile
 from math import inf
 
 from conformance.history import Exchange, History
+from conformance.pointer import ABSENT
+from conformance.rules.cancel_looks import is_over, states
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable
 from conformance.rules.streams import no_response, nothing_to_read, readable, resumes, same_stream
 from reports.results import Evidence
@@ -13,6 +15,8 @@ from reports.results import Evidence
 HEADS = ("subscribe", "failing-job", "after-completion", "resume-after-cut", "completion-while-away")
 """Scenarios in which a server may take another way to its head: at the beginning, for work that fails, to
 replay, to resume. What a head should say is judged there and not a dozen times more."""
+
+_SOON = 10.0  # seconds: a status that was asked for later says little of the moment
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PART = re.compile(rf'({_TOKEN})(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,;"]*))?')
@@ -55,6 +59,21 @@ def of_status_200(history: History) -> tuple[tuple[Exchange, ...], Judgement | N
 def was_over(history: History, stream: Exchange) -> bool:
     """Whether somebody had seen the end of this stream before it was requested here."""
     return any(_over_at(other) <= stream.requested.time for other in _others(history, stream))
+
+
+def may_be_over(history: History, stream: Exchange) -> bool:
+    """Whether this stream may have ended before it was asked for here: this subscriber had been there before, or the
+    status said soon that the work is over; and nothing says that it went on. What others got later may have been on
+    its way for long, so that counts only where there is no status."""
+    since = stream.requested.time
+    looks = [look for look in states(history, stream) if look.asked.time >= since]
+    if any(not is_over(history, look.value) for look in looks):
+        return False
+    end = since if stream.ended is None else stream.ended.time
+    if any(look.asked.time - end <= _SOON and look.value is not ABSENT for look in looks):
+        return True
+    later = any(each.time > since for other in _others(history, stream) for each in other.all_events)
+    return is_reconnection(history, stream) and not later
 
 
 def is_joined(history: History, stream: Exchange) -> bool:

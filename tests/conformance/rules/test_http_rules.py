@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pytest
 from made_up import EVENT_STREAM, TASK, Body, answered, made_up, stream, terms
+from made_up_tasks import asked, on
 
 from conformance.config import Expect
 from conformance.history import Head, How, Record
@@ -114,6 +115,36 @@ def test_a_stream_that_is_over_may_be_refused_as_a_bad_request(status: int, expe
     late = stream(status=status, name="late", at=2.0)
     found = verdict("http.status", over, late, terms=terms(TASK, Expect(shared=True)))
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("resumable", "state", "expected"),
+    [
+        (None, None, "inconclusive"),
+        (None, "completed", "inconclusive"),
+        (None, "running", "broken"),
+        (True, None, "broken"),
+    ],
+)
+def test_who_was_away_may_come_back_to_what_is_gone(
+    resumable: bool | None, state: str | None, expected: str
+) -> None:
+    """Nobody stayed to see how it ended, so it may have ended."""
+    left = stream(status=0, name="a", how="dropped")
+    back = stream(status=410, name="a-2", subscriber="a", at=2.0)
+    looks = [] if state is None else [asked(state, at=3.0)]
+    found = verdict("http.status", left, back, *looks, terms=on(Expect(resumable=resumable)))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "at", "expected"),
+    [("completed", 2.1, "inconclusive"), ("running", 2.1, "broken"), ("completed", 60.0, "broken")],
+)
+def test_who_comes_too_late_may_find_what_is_gone(state: str, at: float, expected: str) -> None:
+    """The work may be over before anybody asks for its stream; the status knows."""
+    refused = stream(status=410, name="a", at=2.0)
+    assert verdict("http.status", refused, asked(state, at=at), terms=on()) == expected
 
 
 @pytest.mark.parametrize(("shared", "expected"), [(True, "broken"), (False, "conforms"), (None, "conforms")])
