@@ -10,7 +10,7 @@ from conformance.rules.completion_fate import answer_of, end_of
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
 from reports.results import Finding, Level
 
-_NOT_ASKED = "nobody cancelled the work"
+NOT_ASKED = "nobody cancelled the work"
 
 
 def was_accepted(answer: Exchange) -> bool:
@@ -33,7 +33,7 @@ def was_accepted(answer: Exchange) -> bool:
 def acknowledged(history: History) -> Judgement:
     answer = next(iter(history.cancels), None)
     if answer is None:
-        return inconclusive(_NOT_ASKED)
+        return inconclusive(NOT_ASKED)
     looks = states(history, answer)
     places = Places(history)
     asked = places.at(answer.requested)
@@ -91,7 +91,7 @@ def acknowledged(history: History) -> Judgement:
 def twice(history: History) -> Judgement:
     asked = history.cancels
     if not asked:
-        return inconclusive(_NOT_ASKED)
+        return inconclusive(NOT_ASKED)
     late = [each for each in asked if each is not asked[0] or _had_ended(history, each)]
     if turned := next(_turned(history, asked[0]), None):
         return settle([turned], 0, "")

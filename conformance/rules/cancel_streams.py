@@ -15,7 +15,7 @@ from conformance.rules.cancel_looks import (
     left_at,
     states,
 )
-from conformance.rules.cancel_request import was_accepted
+from conformance.rules.cancel_request import NOT_ASKED, was_accepted
 from conformance.rules.cancel_staying import beside_all_who_leave, beside_one_who_leaves
 from conformance.rules.cancel_unasked import stopped_unasked
 from conformance.rules.completion_fate import (
@@ -56,7 +56,9 @@ _PREEMPTED = "the work completed before it could be cancelled"
 )
 def stream_told(history: History) -> Judgement:
     answer = next(iter(history.cancels), None)
-    if answer is None or not was_accepted(answer):
+    if answer is None:
+        return inconclusive(NOT_ASKED)
+    if not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
     watching: dict[str, list[Exchange]] = {}
     for each in readable(history):
@@ -195,7 +197,9 @@ def _word(history: History, stream: Exchange, since: Moment) -> Arrival | None:
 )
 def stays_cancelled(history: History) -> Judgement:
     answer = next(iter(history.cancels), None)
-    if answer is None or not was_accepted(answer):
+    if answer is None:
+        return inconclusive(NOT_ASKED)
+    if not was_accepted(answer):
         return inconclusive(_NOT_ACCEPTED)
     if ran_on := _another_end(history, states(history, answer)) or _more_of_it(history, answer):
         return settle([ran_on], 0, "")

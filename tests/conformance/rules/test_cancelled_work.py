@@ -10,7 +10,7 @@ from made_up_looks import JOB, cancelled, event, held_to, left, look
 from conformance.config import Expect
 from conformance.history import History, How, Record
 from conformance.rules.cancel_request import twice
-from conformance.rules.cancel_streams import others_unaffected, stream_told
+from conformance.rules.cancel_streams import others_unaffected, stays_cancelled, stream_told
 from conformance.rules.completion import delivered
 from conformance.rules.completion_closing import clean_close
 from conformance.rules.completion_events import end_marker
@@ -256,3 +256,9 @@ def test_work_is_not_stopped_for_one_who_leaves() -> None:
         ((unwatched, leaves, stays("error"), stopped), "inconclusive"),  # for who had left before
     ):
         assert others_unaffected.judge(explored(*records)).verdict == verdict
+
+
+@pytest.mark.parametrize("rule", [stream_told, stays_cancelled, twice])
+def test_that_nobody_cancelled_is_said(rule: Rule) -> None:
+    judgement = rule.judge(explored(part("a", 1, 2)))
+    assert (judgement.verdict, judgement.reason) == ("inconclusive", "nobody cancelled the work")
