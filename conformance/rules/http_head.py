@@ -24,9 +24,8 @@ from conformance.rules.scopes import READING
 from conformance.rules.streams import is_shared, no_response, was_cancelled
 from reports.results import Finding, Level
 
-_OVER = frozenset(
-    {400, 404, 409, 410, 422}
-)  # say of a stream that is over that nobody can subscribe to it any more
+_OVER = frozenset({400, 404, 409, 410, 422})
+"""What a server may say of a stream that is over, and that nobody can subscribe to any more."""
 
 
 @rule(

@@ -63,14 +63,17 @@ def was_over(history: History, stream: Exchange) -> bool:
 
 def may_be_over(history: History, stream: Exchange) -> bool:
     """Whether this stream may have ended before it was asked for here: this subscriber had been there before, or the
-    status said soon that the work is over; and nothing says that it went on. What others got later may have been on
-    its way for long, so that counts only where there is no status."""
+    status said soon that the work is over; and nothing says that it went on, but for a status that may lag
+    (limits.status). What others got later may have been on its way for long, so that counts only where there is no
+    status."""
     since = stream.requested.time
     looks = [look for look in states(history, stream) if look.asked.time >= since]
-    if any(not is_over(history, look.value) for look in looks):
+    current = since + history.terms.limits.status
+    if any(look.asked.time >= current and not is_over(history, look.value) for look in looks):
         return False
     end = since if stream.ended is None else stream.ended.time
-    if any(look.asked.time - end <= _SOON and look.value is not ABSENT for look in looks):
+    over = [look for look in looks if is_over(history, look.value) and look.value is not ABSENT]
+    if any(look.asked.time - max(end, current) <= _SOON for look in over):
         return True
     later = any(each.time > since for other in _others(history, stream) for each in other.all_events)
     return is_reconnection(history, stream) and not later

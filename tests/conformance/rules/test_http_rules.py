@@ -2,11 +2,12 @@
 
 from typing import Any, Literal
 
+import msgspec
 import pytest
 from made_up import EVENT_STREAM, TASK, Body, answered, made_up, stream, terms
 from made_up_tasks import asked, on
 
-from conformance.config import Expect
+from conformance.config import Expect, Limits
 from conformance.history import Head, How, Record
 from conformance.judging import judge_by
 from conformance.rules import Judgement, Rule
@@ -145,6 +146,23 @@ def test_who_comes_too_late_may_find_what_is_gone(state: str, at: float, expecte
     """The work may be over before anybody asks for its stream; the status knows."""
     refused = stream(status=410, name="a", at=2.0)
     assert verdict("http.status", refused, asked(state, at=at), terms=on()) == expected
+
+
+@pytest.mark.parametrize(
+    ("lag", "states", "expected"),
+    [
+        (3.0, {2.1: "running", 4.9: "completed"}, "inconclusive"),
+        (3.0, {2.1: "running", 5.1: "running"}, "broken"),
+        (0.0, {2.1: "running", 4.9: "completed"}, "broken"),
+    ],
+)
+def test_a_status_that_may_lag_does_not_say_that_the_work_went_on(
+    lag: float, states: dict[float, str], expected: str
+) -> None:
+    refused = stream(status=410, name="a", at=2.0)
+    looks = [record for at, state in states.items() for record in asked(state, at=at, name=f"status-{at:g}")]
+    lagging = msgspec.structs.replace(on(), limits=Limits(status=lag))
+    assert verdict("http.status", refused, looks, terms=lagging) == expected
 
 
 @pytest.mark.parametrize(("shared", "expected"), [(True, "broken"), (False, "conforms"), (None, "conforms")])
