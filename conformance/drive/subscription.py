@@ -67,6 +67,7 @@ class Subscription:
         self.exchange = exchange
         self.sent = False  # the whole request has been sent
         self.status: int | None = None
+        self.refused = False  # 4xx, or no event stream though the status is 200: an error of JSON-RPC
         self.events: list[Event] = []
         self.completed = False
         self.end_seen = False
@@ -252,8 +253,10 @@ class Subscription:
         self._notify()
 
     def _on_head(self, reply: Reply) -> None:
-        self.status = reply.status
-        self._recorder.record(head_of(self._recorder.now(), self.exchange, reply))
+        head = head_of(self._recorder.now(), self.exchange, reply)
+        self.status = head.status
+        self.refused = 400 <= head.status < 500 or (head.status == 200 and not _is_stream(head))
+        self._recorder.record(head)
         self._notify()
 
     def _on_data(self, data: bytes) -> None:
@@ -309,6 +312,11 @@ class Subscription:
             if self.ended or ready(self):
                 self._waiting.remove(waiting)
                 event.set()
+
+
+def _is_stream(head: Head) -> bool:
+    kinds = [value for name, value in head.headers if name.lower() == "content-type"]
+    return ",".join(kinds).partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def head_of(time: float, exchange: str, reply: Reply) -> Head:

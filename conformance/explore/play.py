@@ -17,6 +17,7 @@ from conformance.explore.visits import scenario
 from conformance.history import Concluded, History, Record, history
 from conformance.judging import held, judge, on_assumed_terms
 from conformance.rules import Rule
+from conformance.rules.completion_fate import answer_of
 from conformance.rules.resource import ERROR
 from fault_injection.virtual import VirtualNetwork
 from reports.results import Case, Verdict
@@ -118,7 +119,7 @@ def undriven(plain: Played) -> str:
     streams = plain.history.streams
     if any(stream.is_event_stream for stream in streams):
         return ""
-    answers = dict.fromkeys(str(stream.head.status) if stream.head else "nothing" for stream in streams)
+    answers = dict.fromkeys(map(answer_of, streams))
     where = streams[0].requested.url if streams else plain.history.began.target
     raised = f"; in the application: {errors[0]}" if errors else ""
     return f"no event stream at {where}: it answered with {', '.join(answers)}{raised}"

@@ -128,7 +128,7 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
 async def _ask_when_told(stage: Stage, here: Subscription) -> None:
     """Ask for the status as soon as the stream says that the work is over, as who fetches a result does; or as soon as
     the stream is refused, for it may be over."""
-    if await here.until(lambda self: self.completed or 400 <= (self.status or 0) < 500):
+    if await here.until(lambda self: self.completed or self.refused):
         await look_at_state(stage)
 
 

@@ -118,6 +118,11 @@ class Exchange:
         values = self.headers.get(name.lower())
         return None if values is None else ", ".join(values)
 
+    @property
+    def media_type(self) -> str:
+        """The response's media type in lower case, without its parameters; "" where there is none."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
     def request_header(self, name: str) -> str | None:
         """The request's header of this name, or None."""
         wanted = name.lower()
@@ -159,8 +164,7 @@ class Exchange:
     @cached_property
     def is_event_stream(self) -> bool:
         """Whether a client would read the response as an event stream: status 200 and the right type."""
-        media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
-        return self.head is not None and self.head.status == 200 and media_type == "text/event-stream"
+        return self.head is not None and self.head.status == 200 and self.media_type == "text/event-stream"
 
     @cached_property
     def arrivals(self) -> tuple[Arrival, ...]:

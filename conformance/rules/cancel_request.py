@@ -7,6 +7,7 @@ from conformance.history import Exchange, History
 from conformance.pointer import ABSENT
 from conformance.rules.cancel_looks import Places, evidence_from, is_cancelled, is_over, states
 from conformance.rules.completion_fate import answer_of, end_of
+from conformance.rules.refusals import failed, rpc_error
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, rule, settle
 from reports.results import Finding, Level
 
@@ -15,7 +16,7 @@ NOT_ASKED = "nobody cancelled the work"
 
 def was_accepted(answer: Exchange) -> bool:
     """Whether a request to cancel was answered as one that is done, or will be."""
-    return answer.head is not None and 200 <= answer.head.status < 300
+    return answer.head is not None and 200 <= answer.head.status < 300 and not rpc_error(answer)
 
 
 @rule(
@@ -48,11 +49,7 @@ def acknowledged(history: History) -> Judgement:
     if not was_accepted(answer):
         if answer.how in {"refused", "unreachable", "tls", "open"}:
             return inconclusive(f"the request to cancel did not reach the server: {_detail(answer)}")
-        said = (
-            f"was answered {answer.head.status} {answer.head.reason}".rstrip()
-            if answer.head
-            else "got no answer"
-        )
+        said = f"was answered {answer_of(answer)}" if answer.head else "got no answer"
         message = f"the request to cancel {said}" + (f": {_detail(answer)}" if _detail(answer) else "")
         evidence = evidence_at(end_of(answer), answer.name, expected="2xx", actual=answer_of(answer))
         return settle([Finding(message, (evidence,))], 0, "")
@@ -105,8 +102,8 @@ def twice(history: History) -> Judgement:
                 findings.append(_bad(again, f"got no answer: {_detail(again)}"))
             continue
         seen += 1
-        if again.head.status >= 500:
-            findings.append(_bad(again, f"was answered {again.head.status} {again.head.reason}".rstrip()))
+        if failed(again):
+            findings.append(_bad(again, f"was answered {answer_of(again)}"))
         findings += _changes(history, again)
     if not seen and not findings:
         return inconclusive("the request to cancel what had ended did not reach the server")

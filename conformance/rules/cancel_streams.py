@@ -28,6 +28,7 @@ from conformance.rules.completion_fate import (
     severed,
 )
 from conformance.rules.order_content import content, label, listed, told
+from conformance.rules.refusals import failed, refused
 from conformance.rules.resume_return import namer
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from conformance.rules.stalls import room
@@ -222,7 +223,7 @@ def stays_cancelled(history: History) -> Judgement:
             f"the status endpoint says {again.value!r}"
         )
         return settle([Finding(message, (evidence_from(again, expected=repr(before[-1].value)),))], 0, "")
-    if back.head.status >= 500:
+    if failed(back):
         message = f"who came back to cancelled work was answered {answer_of(back)}"
         return settle([Finding(message, (evidence_of(back, "204, or the end of the stream"),))], 0, "")
     waited = end_of(back) - back.requested.time
@@ -236,7 +237,7 @@ def stays_cancelled(history: History) -> Judgement:
             f"{back.name} came back to cancelled work, and its stream was still open {waited:.3g} s later"
         )
         return settle([Finding(message, (evidence_of(back, "204, or the end of the stream"),))], 0, "")
-    if not before and not back.having(*_ENDS) and back.head.status == 200:
+    if not before and not back.having(*_ENDS) and back.head.status == 200 and not refused(back):
         return inconclusive("whether the work had stopped is not known")
     return settle((), 1, f"who came back: answered {answer_of(back)}")
 

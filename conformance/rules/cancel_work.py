@@ -22,6 +22,7 @@ from conformance.rules.cancel_looks import (
     unclear,
     unseen_state,
 )
+from conformance.rules.cancel_request import was_accepted
 from conformance.rules.completion_fate import end_of, evidence_for, named
 from conformance.rules.order_content import told
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
@@ -125,7 +126,7 @@ def _cancelled(history: History) -> _Stop | Judgement:
     answer = next((each for each in history.exchanges if each.requested.purpose == "cancel"), None)
     if answer is None:
         return inconclusive("nobody cancelled the work")
-    if answer.head is None or not 200 <= answer.head.status < 300:
+    if not was_accepted(answer):
         return inconclusive("the request to cancel was not accepted: see cancel.acknowledged")
     stream = next((each for each in history.streams if each.requested.names == answer.requested.names), None)
     if stream is None:

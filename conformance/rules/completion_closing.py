@@ -13,6 +13,7 @@ from conformance.rules.completion_fate import (
     named,
     severed,
 )
+from conformance.rules.refusals import failed
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import LEFT, LINKS, PLAIN, RESUMES
 from conformance.rules.streams import lasting, nothing_to_read, readable
@@ -161,7 +162,7 @@ def _unserved(answer: Exchange) -> str:
     """What the status endpoint did instead of answering, in words; "" where it answered."""
     if answer.head is None:
         return f"the status endpoint did not answer: {answer.ended.detail if answer.ended else ''}"
-    return f"the status endpoint answered {answer_of(answer)}" if answer.head.status >= 500 else ""
+    return f"the status endpoint answered {answer_of(answer)}" if failed(answer) else ""
 
 
 def _next_refused(history: History) -> Iterator[Finding]:
@@ -176,8 +177,7 @@ def _next_lost(history: History) -> Iterator[Finding]:
     for stream in history.subscribers.get("a", ()):
         outcome = fate(history, stream)
         unserved = stream.head is None and stream.how in {"refused", "reset", "truncated", "unreachable"}
-        erred = stream.head is not None and stream.head.status >= 500
-        if outcome.what in {"broken-off", "silent", "unanswered"} or unserved or erred:
+        if outcome.what in {"broken-off", "silent", "unanswered"} or unserved or failed(stream):
             yield _harm(stream, f"the next stream {outcome.said}")
 
 

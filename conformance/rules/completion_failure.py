@@ -8,6 +8,7 @@ from conformance.rules.completion_fate import evidence_for, evidence_of, fate, n
 from conformance.rules.completion_status import says_finished
 from conformance.rules.http_seen import status_of
 from conformance.rules.order_content import told
+from conformance.rules.refusals import failed, refused
 from conformance.rules.rule import Judgement, inconclusive, not_applicable, rule, settle
 from reports.results import Finding
 
@@ -66,7 +67,7 @@ def failure_reported(history: History) -> Judgement:
 def _judged(history: History, stream: Exchange, stopped: bool) -> Finding | str:
     """What to say of one subscriber: a finding, a doubt, or "" where it heard of the failure. `stopped`: when it came
     back it was answered with 204, which tells an event source to stop, and tells nobody why."""
-    if stream.head is not None and stream.head.status >= 400:
+    if refused(stream) or failed(stream):
         return ""  # told before the stream began
     outcome = fate(history, stream)
     knows = "dialect.failure" in history.terms.declared

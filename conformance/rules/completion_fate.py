@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from conformance.dialect import Role
 from conformance.history import Arrival, EventArrival, Exchange, History, How
 from conformance.rules.order_content import excerpt, label, told
+from conformance.rules.refusals import rpc_error
 from conformance.rules.rule import evidence_at
 from conformance.rules.streams import no_response
 from fault_injection.faults import Blackhole, Disconnect, Refuse
@@ -113,11 +114,13 @@ def _after(stream: Exchange) -> str:
 
 
 def answer_of(stream: Exchange) -> str:
-    """The status and, with 200, the type of the answer, in words."""
+    """The status and, with 200, the type of the answer, in words; and the error, where it is one of JSON-RPC."""
     if stream.head is None:
         return "nothing"
     kind = f" and {stream.header('content-type') or 'no content type'}" if stream.head.status == 200 else ""
-    return f"{stream.head.status} {stream.head.reason}".rstrip() + kind
+    error = rpc_error(stream)
+    told = f" (error {error})" if error else ""
+    return f"{stream.head.status} {stream.head.reason}".rstrip() + kind + told
 
 
 def end_of(stream: Exchange) -> float:

@@ -4,6 +4,7 @@ from conformance.dialect import Role
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import LATE, answer_of, evidence_of, fate, named
 from conformance.rules.order_content import content, label, listed, number, told
+from conformance.rules.refusals import failed, refused
 from conformance.rules.rule import Judgement, broken, inconclusive, not_applicable, rule, settle
 from reports.outcome import plural
 from reports.results import Finding
@@ -63,7 +64,7 @@ def late_subscriber(history: History) -> Judgement:
 def _answered(late: Exchange, finding: Finding, promised: bool) -> Judgement:
     """An answer other than a stream. It is a proper one where nothing was promised."""
     status = late.head.status if late.head else 0
-    if status >= 500 or status == 200:
+    if failed(late) or (status == 200 and not refused(late)):
         return inconclusive(f"{late.name} was answered with {answer_of(late)}")  # `http` has its say
     return broken([finding]) if promised else settle((), 1, f"answer: {answer_of(late)}")
 

@@ -4,6 +4,7 @@ import re
 
 from conformance.dialect import Role
 from conformance.history import Exchange, History
+from conformance.rules.completion_fate import answer_of
 from conformance.rules.http_seen import (
     answered,
     directives,
@@ -12,6 +13,7 @@ from conformance.rules.http_seen import (
     status_of,
     tokens,
 )
+from conformance.rules.refusals import refused
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from reports.outcome import plural
 from reports.results import Evidence, Finding
@@ -125,7 +127,7 @@ def let_in(stream: Exchange) -> str:
     assert stream.head is not None
     status = status_of(stream)
     told = _told(stream)
-    if 400 <= status < 500:
+    if refused(stream):
         if told and stream.dialect.failure:  # without it nobody can tell an event that only says no
             return f"the request without credentials was answered {status}, with {told} events of the stream"
         return ""
@@ -138,8 +140,7 @@ def let_in(stream: Exchange) -> str:
 
 def _told(stream: Exchange) -> int:
     """How many events told something of the stream; those that only say no are not counted."""
-    media_type = (stream.header("content-type") or "").partition(";")[0].strip().lower()
-    if media_type != "text/event-stream":
+    if stream.media_type != "text/event-stream":
         return 0
     return sum(each.role in {Role.PROGRESS, Role.COMPLETION} for each in stream.events)
 
@@ -180,11 +181,11 @@ def _says_something(stream: Exchange) -> bool:
 def _served(stream: Exchange) -> str:
     """How a stream that does not exist was served; "" where it was refused."""
     status = status_of(stream)
-    if 400 <= status < 500 or status == 204:
+    if refused(stream) or status == 204:
         return ""
     asked = "the request for a stream that does not exist was answered"
     if not stream.is_event_stream:
-        return f"{asked} {status}"
+        return f"{asked} {answer_of(stream)}"
     roles = [each.role for each in stream.events]
     if Role.FAILURE in roles:
         return ""  # late, but the client hears of it

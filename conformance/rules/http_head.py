@@ -4,7 +4,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from conformance.history import Exchange, History
-from conformance.rules.completion_fate import end_of, ending, hung_up
+from conformance.rules.completion_fate import answer_of, end_of, ending, hung_up
 from conformance.rules.http_seen import (
     HEADS,
     answered,
@@ -19,6 +19,7 @@ from conformance.rules.http_seen import (
     status_of,
     was_over,
 )
+from conformance.rules.refusals import refused, rpc_error
 from conformance.rules.rule import Judgement, broken, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.scopes import READING
 from conformance.rules.streams import is_shared, no_response, was_cancelled
@@ -32,7 +33,7 @@ _OVER = frozenset({400, 404, 409, 410, 422})
     "http.status",
     claim="A request for the stream is answered with status 200, or with 204 where nothing is left to send.",
     why="On any other status an event source fails the connection for good: it does not try again. 204 is the "
-    "one way to tell a client that reconnects to stop.",
+    "one way to tell a client that reconnects to stop. An error of JSON-RPC that comes with 200 is a refusal, too.",
     source="https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model",
     mend="Is the address that of the stream? Answer 200 with it. Say that the work failed in an event, not in the "
     "status. Answer 204 only to a client that comes back and has seen everything.",
@@ -47,7 +48,7 @@ def status(history: History) -> Judgement:
         return no_answer(history)
     judged = [stream for stream in heads if not _may_be_refused(history, stream)]
     if not judged:
-        said = ", ".join(str(status_of(stream)) for stream in heads)
+        said = ", ".join(dict.fromkeys(answer_of(stream) for stream in heads))
         return inconclusive(f"answered {said} where that may be right: see expect.shared and expect.replay")
     return settle(
         (_refused(stream) for stream in judged if not _is_good(history, stream)), len(judged), "responses"
@@ -57,18 +58,18 @@ def status(history: History) -> Judgement:
 def _is_good(history: History, stream: Exchange) -> bool:
     if status_of(stream) == 204:
         return was_cancelled(history, stream) or is_reconnection(history, stream) or was_over(history, stream)
-    return status_of(stream) == 200
+    return status_of(stream) == 200 and not rpc_error(stream)
 
 
 def _may_be_refused(history: History, stream: Exchange) -> bool:
     """Whether a refusal may be right here: the stream is over and need not be kept, or it has another reader."""
-    if not 400 <= status_of(stream) < 500:
+    if not refused(stream):
         return False
     if was_cancelled(history, stream):
         return True
     expect = history.terms.expect
     over = was_over(history, stream) or (not expect.resumable and may_be_over(history, stream))
-    if over and status_of(stream) in _OVER and expect.replay != "all":
+    if over and (status_of(stream) in _OVER or rpc_error(stream)) and expect.replay != "all":
         return True
     return is_joined(history, stream) and not is_shared(history)
 
@@ -83,7 +84,7 @@ def _unanswered(stream: Exchange) -> Finding:
 def _refused(stream: Exchange) -> Finding:
     assert stream.head is not None
     return Finding(
-        f"the stream was answered with {status_of(stream)} {stream.head.reason}".rstrip(),
+        f"the stream was answered with {answer_of(stream)}",
         (
             evidence_at(
                 stream.head.time,

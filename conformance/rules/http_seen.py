@@ -8,6 +8,8 @@ from math import inf
 from conformance.history import Exchange, History
 from conformance.pointer import ABSENT
 from conformance.rules.cancel_looks import is_over, states
+from conformance.rules.completion_fate import answer_of
+from conformance.rules.refusals import rpc_error
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable
 from conformance.rules.streams import no_response, nothing_to_read, readable, resumes, same_stream
 from reports.results import Evidence
@@ -46,14 +48,15 @@ def opened(history: History) -> tuple[tuple[Exchange, ...], Judgement | None]:
 
 
 def of_status_200(history: History) -> tuple[tuple[Exchange, ...], Judgement | None]:
-    """The answers of status 200, event streams or not; and where there are none, what to say instead."""
+    """The answers of status 200, event streams or not, but for errors of JSON-RPC; and where there are none, what to
+    say instead."""
     heads = answered(history)
-    good = tuple(stream for stream in heads if status_of(stream) == 200)
+    good = tuple(stream for stream in heads if status_of(stream) == 200 and not rpc_error(stream))
     if good:
         return good, None
     if not heads:
         return (), no_answer(history)
-    return (), not_applicable(f"the stream was answered with status {status_of(heads[0])}")
+    return (), not_applicable(f"the stream was answered with {answer_of(heads[0])}")
 
 
 def was_over(history: History, stream: Exchange) -> bool:

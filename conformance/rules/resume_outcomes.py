@@ -10,6 +10,7 @@ from conformance.rules.cancel_looks import is_cancelled, is_over, states, unseen
 from conformance.rules.completion_fate import Fate, answer_of, evidence_of, fate
 from conformance.rules.completion_status import says_finished
 from conformance.rules.order_content import told
+from conformance.rules.refusals import failed, refused, rpc_error
 from conformance.rules.resume_return import Return, again_finding, came_back, lost, of_each, sent_again
 from conformance.rules.rule import Judgement, broken, conforms, inconclusive, not_applicable, rule
 from conformance.rules.scopes import RESUMES
@@ -40,10 +41,9 @@ def unknown_id(history: History) -> Judgement:
         return inconclusive("no stream was requested")
     outcome = fate(history, stream)
     if stream.head is not None and not stream.is_event_stream:
-        status = stream.head.status
-        if status >= 500:
+        if failed(stream):
             return broken([_unhelped(stream, f"was answered with {answer_of(stream)}")])
-        if status == 200:
+        if stream.head.status == 200 and not refused(stream):
             return not_applicable(f"the response is no event stream: {answer_of(stream)}")
         return conforms(1, f"clear answer: {answer_of(stream)}")
     completes = "dialect.completion" in history.terms.declared
@@ -140,7 +140,7 @@ def _unfinished(history: History, back: Exchange) -> Judgement | None:
 def _is_missed(stream: Exchange, outcome: Fate) -> bool:
     """Whether this end of the last connection means that the completion will not come."""
     if outcome.what == "no-stream":
-        return stream.head is not None and stream.head.status != 200
+        return stream.head is not None and (stream.head.status != 200 or bool(rpc_error(stream)))
     if outcome.what == "ended":
         return not told(stream)  # else a client would come back once more
     return outcome.what in {"unanswered", "broken-off", "silent"}
@@ -180,7 +180,7 @@ def _healed(history: History, subscriber: str) -> Judgement:
         return inconclusive("the subscriber had no id to come back with")
     stream = first.now
     if stream.head is not None and not stream.is_event_stream:
-        return _answered(stream, stream.head.status)
+        return _answered(stream)
     for back in returns:
         if again := sent_again(back):
             finding = again_finding(back, again)
@@ -199,10 +199,11 @@ def _healed(history: History, subscriber: str) -> Judgement:
     return inconclusive(f"{last.name} {outcome.said}")
 
 
-def _answered(stream: Exchange, status: int) -> Judgement:
-    if status == 200 or status in _GATEWAY:
+def _answered(stream: Exchange) -> Judgement:
+    status = stream.head.status if stream.head else 0
+    if status in _GATEWAY or (status == 200 and not rpc_error(stream)):
         return inconclusive(f"{stream.name} was answered with {answer_of(stream)}")
-    if status >= 500:
+    if failed(stream):
         return broken([_unhealed(stream, f"was answered with {answer_of(stream)}")])
     return conforms(1, f"clear answer: {answer_of(stream)}")
 

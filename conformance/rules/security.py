@@ -10,6 +10,7 @@ from conformance.pointer import ABSENT
 from conformance.rules import security_echo
 from conformance.rules.http_edges import let_in, what_came
 from conformance.rules.http_seen import answered, no_answer
+from conformance.rules.refusals import failed, refused
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.security_echo import strings_in
 from reports.results import Finding, Level
@@ -72,11 +73,11 @@ def auth(history: History) -> Judgement:
     others = [
         each
         for each in history.exchanges
-        if each.requested.purpose == "other" and each.head is not None and each.head.status < 500
+        if each.requested.purpose == "other" and each.head is not None and not failed(each)
     ]
     for each in others:
         assert each.head is not None
-        if each.head.status < 400 and not each.head.url:  # redirected: to a page where one may log in
+        if not refused(each) and not each.head.url:  # redirected: to a page where one may log in
             asked = f"{each.requested.method} {each.requested.url}"
             message = f"{asked} with wrong credentials was answered {each.head.status}"
             findings.append(Finding(message, (what_came(each, "401 or 403"),)))
@@ -135,7 +136,7 @@ def error_hygiene(history: History) -> Judgement:
 
 def _errors(exchange: Exchange) -> Iterator[tuple[EventArrival | None, str]]:
     """What tells of an error: the bodies of error responses, and failure events, JSON strings as text."""
-    if exchange.head is not None and exchange.head.status >= 400:
+    if refused(exchange) or failed(exchange):
         yield None, _readable(exchange.body.decode("utf-8", "replace"))
     elif exchange.requested.purpose == "stream" and exchange.is_event_stream:
         for arrival in exchange.having(Role.FAILURE):

@@ -17,8 +17,9 @@ from conformance.payloads import (
     told_payload,
 )
 from conformance.pointer import ABSENT
-from conformance.rules.completion_fate import ending
+from conformance.rules.completion_fate import answer_of, ending
 from conformance.rules.order_content import excerpt
+from conformance.rules.refusals import failed
 from conformance.rules.rule import Judgement, evidence_at, inconclusive, not_applicable, rule, settle
 from conformance.rules.streams import nothing_to_read, readable
 from conformance.wire import Reconnection
@@ -219,13 +220,9 @@ def payload_survives(history: History) -> Judgement:
 def _failed(history: History) -> Iterator[Finding]:
     """Requests with a payload at which the server failed, instead of refusing it."""
     for exchange in history.exchanges:
-        if (
-            exchange.requested.purpose == "start"
-            and exchange.head is not None
-            and exchange.head.status >= 500
-        ):
+        if exchange.requested.purpose == "start" and exchange.head is not None and failed(exchange):
             yield Finding(
-                f"{exchange.name}: a request with hostile text was answered {exchange.head.status}",
+                f"{exchange.name}: a request with hostile text was answered {answer_of(exchange)}",
                 (
                     evidence_at(
                         exchange.head.time,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from conformance.history import Exchange, History
+from conformance.rules.refusals import refused
 from conformance.rules.rule import Judgement, inconclusive, not_applicable
 
 Key: TypeAlias = tuple[object, ...]
@@ -17,12 +18,8 @@ def readable(history: History) -> tuple[Exchange, ...]:
 def was_cancelled(history: History, stream: Exchange) -> bool:
     """Whether somebody asked to cancel the work of this stream, and was not turned away."""
     return any(
-        each.requested.names == stream.requested.names and not _is_refused(each) for each in history.cancels
+        each.requested.names == stream.requested.names and not refused(each) for each in history.cancels
     )
-
-
-def _is_refused(answer: Exchange) -> bool:
-    return answer.head is not None and 400 <= answer.head.status < 500
 
 
 def lasting(history: History) -> tuple[Exchange, ...]:

@@ -26,6 +26,14 @@ class Refusing(Service):
             await super().serve(job, after, response)
 
 
+class InRpc(Refusing):
+    """Says so by an error of JSON-RPC."""
+
+    async def refuse(self, response: Response) -> None:
+        error = {"code": -32004, "message": "the task is over"}
+        await response.answer({"jsonrpc": "2.0", "id": 1, "error": error})
+
+
 class Hasty(Refusing):
     """Answers so to everybody but the first two who come, while the work goes on."""
 
@@ -38,13 +46,17 @@ class Hasty(Refusing):
         return self.came > 2
 
 
-@pytest.mark.parametrize("make", [Refusing])
+class HastyInRpc(InRpc, Hasty):
+    """The same, in JSON-RPC."""
+
+
+@pytest.mark.parametrize("make", [Refusing, InRpc])
 def test_who_comes_when_the_work_is_over_may_be_refused(make: type[Refusing]) -> None:
     """Another one comes long after, so a status that is asked for at the end says nothing of the moment."""
     assert _status(make, Late("a", 60.0), Late("b", 100.0)) is Verdict.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("make", [Hasty])
+@pytest.mark.parametrize("make", [Hasty, HastyInRpc])
 def test_who_comes_back_while_the_work_goes_on_may_not_be_refused(make: type[Refusing]) -> None:
     back = Leave("a", "head", away=0.01)
     assert _status(make, back, Leave("b", "head", away=100.0)) is Verdict.FAIL
