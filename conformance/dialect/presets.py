@@ -59,14 +59,32 @@ _CHUNK = _is("/object", "chat.completion.chunk")
 _TASK: Sign = (_has("/seq"), _has("/job"), _has("/timestamp"), _has("/type"))
 _EXECUTE: Sign = (_has("/type"), _has("/jobId"), _has("/timestamp"))
 _CHAT: tuple[Sign, ...] = ((_type("status"), _has("/status")), (_type("delta"),), (_has("/choices/0/delta"),))
-_MCP: tuple[Sign, ...] = ((_event("message"), _is("/jsonrpc", "2.0")), (Matcher(data=""),))
-_A2A: tuple[Sign, ...] = (  # Agent2Agent: JSON-RPC too, but each event of a stream is a whole response
-    *(
-        (_has(f"/result/{name}"),)
-        for name in ("task/id", "statusUpdate", "artifactUpdate", "message/messageId")
-    ),
-    *((_is("/result/kind", kind),) for kind in ("task", "status-update", "artifact-update", "message")),
+_RPC = _is("/jsonrpc", "2.0")
+_MCP: tuple[Sign, ...] = ((_event("message"), _RPC), (Matcher(data=""),))
+_A2A_KINDS = ("task/id", "statusUpdate", "artifactUpdate", "message/messageId")
+_A2A_MESSAGES = ("/result/message", "/message")
+_A2A_RPC: tuple[Sign, ...] = (  # Agent2Agent is JSON-RPC too, but there each event is a whole response
+    *((_RPC, _has(f"/result/{kind}")) for kind in _A2A_KINDS),
+    *((_RPC, _is("/result/kind", kind)) for kind in ("task", "status-update", "artifact-update", "message")),
 )
+_A2A: tuple[Sign, ...] = (*_A2A_RPC, *((_has(f"/{kind}"),) for kind in _A2A_KINDS))
+
+
+_A2A_UPDATES = ("/result/statusUpdate", "/statusUpdate")
+_A2A_TASKS = ("/result/task", "/task")
+_A2A_OVER = ("FAILED", "CANCELED", "CANCELLED", "REJECTED")  # version 0.3 has two l's on HTTP
+
+
+def _state(places: tuple[str, ...], *states: str) -> tuple[Matcher, ...]:
+    """The events of Agent2Agent that tell in one of these places that a task is in one of these states."""
+    return tuple(_is(f"{place}/status/state", f"TASK_STATE_{state}") for place in places for state in states)
+
+
+def _state_03(*states: str) -> tuple[Matcher, ...]:
+    """The same of version 0.3 on JSON-RPC, where tasks and updates tell it in one place."""
+    return tuple(_is("/result/status/state", state) for state in states)
+
+
 _BUS: Sign = (_has("/type"), _has("/properties"))
 _UI_PARTS = ("start-step", "text-start", "reasoning-start", "tool-input-start", "tool-input-available")
 
@@ -191,7 +209,47 @@ _ROWS: Final = (
             every=_MCP,
             # without a response it may be the endless stream of server messages, which never completes
             seen=((_has("/id"), _has("/result")), (_has("/id"), _has("/error"))),
-            never=_A2A,
+            never=_A2A_RPC,
+        ),
+    ),
+    Preset(
+        name="a2a",
+        summary="Agent2Agent on JSON-RPC or HTTP+JSON, versions 0.3 and 1.0: a task, its updates, its last state",
+        source="https://a2a-protocol.org/latest/specification/#31-core-operations",
+        dialect=Dialect(
+            json=True,
+            # not a task that is over: it comes first, for who subscribes, or once more at the end
+            completion=(
+                *_state(_A2A_UPDATES, "COMPLETED"),
+                *_state_03("completed"),
+                *(_has(f"{place}/messageId") for place in _A2A_MESSAGES),  # the one event of its stream
+            ),
+            failure=(
+                *_state(_A2A_UPDATES, *_A2A_OVER),
+                *_state_03("failed", "canceled", "rejected"),
+                _has("/error"),
+            ),
+            heartbeat=(_COMMENT,),
+        ),
+        signs=Signs(
+            first=_A2A,
+            every=(*_A2A, (_has("/error"),)),
+            seen=(
+                *(
+                    (told,)
+                    for told in _state(
+                        (*_A2A_TASKS, *_A2A_UPDATES), "SUBMITTED", "WORKING", "COMPLETED", *_A2A_OVER
+                    )
+                ),
+                *(
+                    (_RPC, _is("/result/kind", kind), _has("/result/contextId"))
+                    for kind in ("task", "status-update")
+                ),
+                *(
+                    (_has(f"{place}/messageId"), _is(f"{place}/role", "ROLE_AGENT"))
+                    for place in _A2A_MESSAGES
+                ),
+            ),
         ),
     ),
     Preset(

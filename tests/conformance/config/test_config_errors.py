@@ -10,7 +10,7 @@ URL = '[target]\nurl = "http://127.0.0.1:8000"\n'
 START = URL + '[target.start]\npath = "/jobs"\ncapture = { job = "/id" }\n'
 METHODS = '"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"'
 PRESETS = (
-    "ag-ui, agent-bus, anthropic-messages, chat-status, execute-stream, job-progress, mcp, openai-chat, "
+    "a2a, ag-ui, agent-bus, anthropic-messages, chat-status, execute-stream, job-progress, mcp, openai-chat, "
     "openai-responses, task-stream, vercel-ai"
 )
 SECONDS = "a number of seconds above 0 and up to 86400 (a day)"

@@ -44,6 +44,42 @@ def _named(name: str, **data: Any) -> Event:
 DONE = Event(data="[DONE]")
 PING = Comment(" ping")
 
+
+def _task_of(state: str) -> dict[str, Any]:
+    return {"id": "t1", "contextId": "c1", "status": {"state": state}}
+
+
+def _update(**told: Any) -> dict[str, Any]:
+    return {"taskId": "t1", "contextId": "c1", **told}
+
+
+def _rpc(**result: Any) -> Event:
+    return event(jsonrpc="2.0", id=1, result=result)
+
+
+_PART = {"artifactId": "a", "parts": [{"text": "one"}]}
+_LIVE: list[dict[str, Any]] = [
+    {"task": _task_of("TASK_STATE_SUBMITTED")},
+    {"statusUpdate": _update(status={"state": "TASK_STATE_WORKING"})},
+    {"artifactUpdate": _update(artifact=_PART, lastChunk=True)},
+    {"statusUpdate": _update(status={"state": "TASK_STATE_COMPLETED"})},
+]
+_MESSAGE = {"message": {"messageId": "m1", "role": "ROLE_AGENT", "parts": [{"text": "one"}]}}
+
+A2A: dict[str, list[Item]] = {
+    "HTTP": [PING, *(event(**each) for each in _LIVE)],
+    "0.3": [
+        _rpc(kind="task", **_task_of("submitted")),
+        _rpc(kind="status-update", final=False, **_update(status={"state": "working"})),
+        _rpc(kind="artifact-update", **_update(artifact=_PART)),
+        _rpc(kind="status-update", final=True, **_update(status={"state": "completed"})),
+    ],
+    "over as somebody comes": [_rpc(task=_task_of("TASK_STATE_COMPLETED")), _rpc(**_LIVE[-1])],
+    "a message": [_rpc(**_MESSAGE)],
+    "a message on HTTP": [event(**_MESSAGE)],
+}
+"""Streams of Agent2Agent; the one on JSON-RPC is the preset's sample."""
+
 SAMPLES: dict[str, list[Item]] = {
     "task-stream": [
         _task("progress", 0),
@@ -85,6 +121,7 @@ SAMPLES: dict[str, list[Item]] = {
         event(jsonrpc="2.0", method="notifications/progress", params={"progress": 1}),
         event(jsonrpc="2.0", id=1, result={}),
     ],
+    "a2a": [_rpc(**each) for each in _LIVE],
     "agent-bus": [
         event(type="server.connected", properties={}),
         event(type="message.part.updated", properties={"part": {"id": "p1"}, "delta": "Hello"}),
@@ -118,6 +155,7 @@ FAILURES: dict[str, Event] = {
     "vercel-ai": event(type="abort"),
     "ag-ui": event(type="RUN_ERROR", message="no"),
     "mcp": event(jsonrpc="2.0", id=1, error={"code": -32603, "message": "no"}),
+    "a2a": _rpc(statusUpdate=_update(status={"state": "TASK_STATE_REJECTED"})),
     "agent-bus": event(type="session.error", properties={"sessionID": "ses_1"}),
     "chat-status": event(type="done", error="stream_cancelled"),
 }
@@ -271,10 +309,67 @@ def test_nothing_is_assumed_in_doubt(items: list[Item]) -> None:
 )
 def test_the_stream_of_another_protocol_on_json_rpc_is_not_mcp(result: dict[str, Any]) -> None:
     """In Agent2Agent each event is a whole response: the first of them completes nothing."""
-    first = event(jsonrpc="2.0", id=1, result=result)
-    for items in ([first], [first, event(jsonrpc="2.0", id=1, result=result)]):
+    first = _rpc(**result)
+    for items in ([first], [first, first]):
         recognition = recognise(items)
-        assert (recognition.preset, recognition.candidates) == (None, ())
+        assert "mcp" not in {recognition.preset, *recognition.candidates}
+
+
+@pytest.mark.parametrize("name", A2A)
+def test_each_way_of_agent2agent_is_recognised(name: str) -> None:
+    recognition = recognise(A2A[name])
+    assert recognition.preset == "a2a"
+    roles = [classify(effective_dialect(recognition.dialect), parse(item)) for item in A2A[name]]
+    assert roles[-1] is Role.COMPLETION
+    assert {*roles[:-1]} <= {Role.PROGRESS, Role.HEARTBEAT}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        *(
+            event(statusUpdate=_update(status={"state": f"TASK_STATE_{state}"}))
+            for state in ("FAILED", "CANCELED", "CANCELLED", "REJECTED")
+        ),
+        *(
+            _rpc(kind="status-update", status={"state": state})
+            for state in ("failed", "canceled", "rejected")
+        ),
+        event(jsonrpc="2.0", id=1, error={"code": -32603, "message": "no"}),
+        event("error", error={"code": 500, "status": "INTERNAL"}),
+    ],
+)
+def test_what_agent2agent_calls_failed_is_a_failure(last: Event) -> None:
+    for sample in (SAMPLES["a2a"], A2A["HTTP"], A2A["0.3"]):
+        recognition = recognise([*sample[:-1], last])
+        assert recognition.preset == "a2a"
+        assert classify(effective_dialect(recognition.dialect), parse(last)) is Role.FAILURE
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [
+            event(task={"id": "t1", "status": {"state": "running"}}),
+            event(task={"id": "t1"}),
+        ],  # somebody's own
+        [event(message={"messageId": "m1", "role": "assistant"})],
+        [event(statusUpdate={"status": "completed"})],
+        [event(artifactUpdate={"artifact": {}})],  # which says nothing of a state
+        [event(error={"code": 500})],
+        [_rpc(content=[{"type": "text", "text": "TASK_STATE_COMPLETED"}])],
+        [_rpc(task={"taskId": "t1", "status": "working"})],  # a task of MCP
+    ],
+)
+def test_what_only_looks_like_agent2agent_is_not_taken_for_it(items: list[Item]) -> None:
+    assert recognise(items).preset in {None, "mcp"}
+
+
+@pytest.mark.parametrize("state", ["INPUT_REQUIRED", "AUTH_REQUIRED", "WORKING"])
+def test_a_task_that_waits_is_not_over(state: str) -> None:
+    dialect = effective_dialect(Dialect(preset="a2a"))
+    waits = event(statusUpdate=_update(status={"state": f"TASK_STATE_{state}"}))
+    assert classify(dialect, parse(waits)) is Role.PROGRESS
 
 
 def test_a_resemblance_is_named() -> None:
