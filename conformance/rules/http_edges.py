@@ -163,6 +163,8 @@ def unknown_stream(history: History) -> Judgement:
     unsure = next((stream for stream in heads if _says_something(stream)), None)
     if unsure is not None:
         return inconclusive("answered 200 and events; without dialect.failure nobody can tell what they say")
+    if any(_may_create(stream) for stream in heads):
+        return inconclusive("answered 200 and events; a POST may begin what it names")
     return settle(
         (
             Finding(message, (what_came(stream, "404 or 410"),))
@@ -176,6 +178,13 @@ def unknown_stream(history: History) -> Judgement:
 
 def _says_something(stream: Exchange) -> bool:
     return stream.is_event_stream and bool(stream.events) and not stream.dialect.failure
+
+
+def _may_create(stream: Exchange) -> bool:
+    """Whether the request may have begun a stream of the name that it chose, as a chat's does whose client names it."""
+    if stream.requested.method != "POST" or not stream.is_event_stream:
+        return False
+    return bool(stream.told) and not stream.having(Role.FAILURE)
 
 
 def _served(stream: Exchange) -> str:

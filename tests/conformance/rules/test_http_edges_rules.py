@@ -132,6 +132,27 @@ def test_a_stream_that_does_not_exist_is_refused(told: list[Record], expected: s
     assert verdict("http.unknown-stream", told, scenario="unknown-stream", terms=WITH_CAPTURE) == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"pieces": [(0.1, "event: progress\ndata: {}\n\n")]}, "inconclusive"),
+        ({"pieces": [(0.1, "event: error\ndata: {}\n\n")]}, "conforms"),
+        ({"pieces": [(0.1, ": heartbeat\n\n")], "how": "watched"}, "broken"),
+        ({"how": "complete"}, "broken"),
+        ({"headers": [("content-type", "text/html")]}, "broken"),
+        ({"status": 404}, "conforms"),
+        ({"status": 500}, "broken"),
+    ],
+)
+def test_a_post_may_begin_the_stream_that_it_names(told: dict[str, Any], expected: str) -> None:
+    """A chat's client chooses the name; a GET begins nothing."""
+    lost = stream(**told, method="POST")
+    judgement = judged("http.unknown-stream", lost, scenario="unknown-stream", terms=WITH_CAPTURE)
+    assert judgement.verdict == expected
+    if expected == "inconclusive":
+        assert "a POST may begin what it names" in judgement.reason
+
+
 def test_silence_and_an_end_are_told_apart() -> None:
     def said(*groups: list[Record]) -> str:
         return judged("http.unknown-stream", *groups, scenario="unknown-stream", terms=WITH_CAPTURE).reason
