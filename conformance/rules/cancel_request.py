@@ -40,11 +40,9 @@ def acknowledged(history: History) -> Judgement:
     asked = places.at(answer.requested)
     early = [look for look in looks if look.answered < asked]
     completed = _completed(history, answer)
-    if any(is_over(history, look.value) for look in early) or completed is not None:
-        if completed is not None and completed - end_of(answer) > history.terms.limits.cancellation:
-            return inconclusive(
-                f"the work went on and completed {completed - end_of(answer):.3g} s later: see cancel.work-stops"
-            )
+    went_on = 0.0 if completed is None else completed - end_of(answer)
+    late = went_on > history.terms.limits.cancellation
+    if any(is_over(history, look.value) for look in early) or (completed is not None and not late):
         return inconclusive("the work ended by itself before it could be cancelled")
     if not was_accepted(answer):
         if answer.how in {"refused", "unreachable", "tls", "open"}:
@@ -53,6 +51,8 @@ def acknowledged(history: History) -> Judgement:
         message = f"the request to cancel {said}" + (f": {_detail(answer)}" if _detail(answer) else "")
         evidence = evidence_at(end_of(answer), answer.name, expected="2xx", actual=answer_of(answer))
         return settle([Finding(message, (evidence,))], 0, "")
+    if late:
+        return inconclusive(f"the work went on and completed {went_on:.3g} s later: see cancel.work-stops")
     terms = history.terms.status
     again = [places.at(each.requested) for each in history.cancels[1:]]
     after = [

@@ -315,6 +315,8 @@ def test_work_that_goes_on_to_its_completion_had_not_ended_before_it_was_cancell
     judgement = acknowledged.judge(cancel(done, RUNS, cancelled(1.0), look(9.5, state="completed")))
     assert judgement.verdict == "inconclusive"
     assert judgement.reason == "the work went on and completed 8 s later: see cancel.work-stops"
+    refused = cancel(done, RUNS, cancelled(1.0, status=409), look(9.5, state="completed"))
+    assert acknowledged.judge(refused).verdict == "broken"  # cancel.work-stops says nothing of it
 
 
 def test_to_cancel_twice_changes_nothing() -> None:
