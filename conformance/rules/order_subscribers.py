@@ -115,7 +115,7 @@ def _since_it_came(history: History, subscriber: Exchange, run: list[EventArriva
     if _gets_all(history, subscriber):
         return run
     came = subscriber.requested.time if subscriber.head is None else subscriber.head.time
-    return [each for each in run if each.time >= came]
+    return [each for each in run if each.time > came]
 
 
 def _strange(
