@@ -104,7 +104,9 @@ class Comparison(msgspec.Struct, frozen=True):
     def is_good(self) -> bool:
         """Whether nothing got worse, or, without changes, whether all runs conform."""
         if self.changes is not None:
-            return not got_worse(self.changes, strict=self.runs[-1].results.strict)
+            return not got_worse(self.changes, strict=self.runs[-1].results.strict) and not lost_sight(
+                self.changes, self.runs[-1].results
+            )
         return all(conforms(run.results) for run in self.runs)
 
     @property
@@ -114,13 +116,25 @@ class Comparison(msgspec.Struct, frozen=True):
             good = sum(conforms(run.results) for run in self.runs)
             return f"{good} of {plural(len(self.runs), 'run')} {'conforms' if good == 1 else 'conform'}"
         counts = Counter(change.direction for change in self.changes)
-        told = [f"{plural(counts[each], 'case')} {each}" for each in _TOLD if counts[each]]
-        return ", ".join(told) if told else "Nothing has changed"
+        told = [_TOLD[each].format(plural(counts[each], "case")) for each in _TOLD if counts[each]]
+        if told:
+            return ", ".join(told)
+        still = counts[Direction.STILL]
+        return (
+            f"Nothing got worse; {plural(still, 'case')} broken as before" if still else "Nothing has changed"
+        )
 
 
-_TOLD = (Direction.BROKEN, Direction.ERROR, Direction.WARNS, Direction.UNJUDGED, Direction.MENDED)
+_TOLD = {
+    Direction.BROKEN: "{} broken now",
+    Direction.ERROR: "the harness fails in {} now",
+    Direction.WARNS: "{} with a new warning",
+    Direction.UNJUDGED: "{} not judged any more",
+    Direction.MENDED: "{} mended",
+}
 _BAD = frozenset({Status.FAIL, Status.ERROR, Status.WARN})
 _GOOD = frozenset({Status.PASS, Status.STALE})
+_OPEN = frozenset({Status.INCONCLUSIVE, Status.NOT_APPLICABLE, Status.ERROR})
 _DIRECTIONS = {
     Status.FAIL: Direction.BROKEN,
     Status.ERROR: Direction.ERROR,
@@ -158,8 +172,7 @@ def side_by_side(runs: Sequence[Results]) -> tuple[tuple[str, tuple[Row, ...]], 
 
 def changes(earlier: Results, later: Results) -> tuple[Change, ...]:
     """The cases that are not as they were, and those that are still broken; the most urgent first."""
-    was = {case.id: case for case in earlier.cases}
-    now = {case.id: case for case in later.cases}
+    was, now = _worst_by_id(earlier.cases), _worst_by_id(later.cases)
     found = [
         Change(direction, was.get(each), now.get(each))
         for each in dict.fromkeys([*now, *was])
@@ -172,6 +185,17 @@ def got_worse(found: Iterable[Change], *, strict: bool = False) -> bool:
     """Whether something broke that was not broken before; `strict`: a warning counts, too."""
     worse = {Direction.BROKEN, Direction.WARNS} if strict else {Direction.BROKEN}
     return any(change.direction in worse for change in found)
+
+
+def lost_sight(found: Iterable[Change], later: Results) -> bool:
+    """Whether a rule that was judged is judged in no scenario any more, or the harness fails where it did not: what was
+    not observed is not passed."""
+    judged = {case.rule for case in later.cases if status(case) not in _OPEN}
+    return any(
+        change.direction is Direction.ERROR
+        or (change.direction is Direction.UNJUDGED and change.case.rule not in judged)
+        for change in found
+    )
 
 
 def _direction(was: Case | None, now: Case | None) -> Direction | None:
@@ -188,6 +212,12 @@ def _direction(was: Case | None, now: Case | None) -> Direction | None:
     if after is Status.EXCUSED:
         return None
     return Direction.UNJUDGED if before in _BAD | _GOOD else None
+
+
+def _worst_by_id(cases: Iterable[Case]) -> dict[str, Case]:
+    """No two cases of a run have one id; of a file where two have, the worse one counts."""
+    ordered = sorted(cases, key=lambda case: SEVERITY.index(status(case)), reverse=True)
+    return {case.id: case for case in ordered}
 
 
 def _by_rule(cases: Iterable[Case]) -> Mapping[str, Sequence[Case]]:

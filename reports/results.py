@@ -178,6 +178,8 @@ def from_json(document: bytes) -> Results:
         return msgspec.json.decode(document, type=Results)
     except msgspec.ValidationError as error:
         raise ResultsError(_complaint(error)) from error
+    except RecursionError as error:
+        raise ResultsError("not results: the document is nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ResultsError(f"not results: the document is no JSON in UTF-8: {error}") from error
 

@@ -14,7 +14,7 @@ from conformance.cli.files import make, write, write_comparison
 from conformance.cli.summary import print_summary
 from conformance.history import HistoryError, load
 from conformance.picture import picture
-from reports.comparison import Comparison, Run, compare, compare_with_earlier
+from reports.comparison import Comparison, Run, compare, compare_with_earlier, got_worse, lost_sight
 from reports.merging import merge
 from reports.outcome import Outcome, outcome
 from reports.results import Results, ResultsError, from_json
@@ -36,7 +36,8 @@ EXAMPLES = """
   sse-conformance report now/ --against last-release/results.json   [dim]a gate: what broke since then?[/]
 
 [bold]Exit codes[/]  with --against: [bold]0[/] nothing broke that was not broken before · [bold]1[/] something did · \
-[bold]3[/] the later run came to no verdict. Else as of the runs: [bold]0[/] all conform · [bold]1[/] one does not · \
+[bold]3[/] a rule is not judged any more, or the \
+later run came to no verdict. Else as of the runs: [bold]0[/] all conform · [bold]1[/] one does not · \
 [bold]3[/] one came to no verdict. [bold]2[/] a file is no results of a run
 """
 
@@ -59,6 +60,8 @@ def report_command(
     """Report from results: one run again, runs side by side, or what has changed since an earlier one."""
     paths = [_file(path) for path in files]
     runs = [_read(path) for path in paths]
+    if folder is not None and (len(paths) > 1 or against is not None):
+        _check_apart(folder, [*paths, *([_file(against)] if against else [])])
     if merged:
         runs = [_merged(runs)]
     if against is not None:
@@ -118,11 +121,19 @@ def _linked(results: Results, folder: Path) -> Results:
     return msgspec.structs.replace(results, cases=cases)
 
 
+def _check_apart(folder: Path, paths: Sequence[Path]) -> None:
+    """Raise `Failure` (2) for a folder whose own report would be overwritten."""
+    if folder.resolve() in {path.resolve().parent for path in paths}:
+        raise Failure(f"--out {folder}: a run's own report is there; name another folder", MISUSED)
+
+
 def _gate(comparison: Comparison) -> int:
-    later = comparison.runs[-1].results
-    if not comparison.is_good:
+    """What got worse counts first; then that something cannot be told."""
+    later, found = comparison.runs[-1].results, comparison.changes or ()
+    if got_worse(found, strict=later.strict):
         return BREAKS
-    return CONFORMS if outcome(later) in {Outcome.CONFORMS, Outcome.BROKEN} else CONFUSED
+    told = outcome(later) in {Outcome.CONFORMS, Outcome.BROKEN} and not lost_sight(found, later)
+    return CONFORMS if told else CONFUSED
 
 
 def _merged(runs: Sequence[Results]) -> Results:

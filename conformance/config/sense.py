@@ -97,6 +97,7 @@ def _check_target(target: Target) -> Iterator[Problem]:
             split_url(target.url)
         except ValueError as error:
             yield Problem(("target", "url"), f"is no usable URL: {error}")
+        yield from _unknown(authority_of(target.url), ("target", "url"), (PORT,))
         if PORT in placeholders(authority_of(target.url)) and target.command is None:
             yield Problem(
                 ("target", "url"),

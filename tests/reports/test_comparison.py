@@ -19,6 +19,7 @@ from reports.comparison import (
     compare,
     compare_with_earlier,
     got_worse,
+    lost_sight,
     side_by_side,
 )
 from reports.html import render_comparison
@@ -97,7 +98,7 @@ def test_a_run_is_as_it_was() -> None:
     assert {each.direction for each in found} == {Direction.STILL, Direction.STILL_WARNS}
     assert len(found) == sum(results.summary[each] for each in ("fail", "error", "warn"))
     comparison = compare_with_earlier(Run("before", results), Run("now", results))
-    assert (comparison.headline, comparison.is_good) == ("Nothing has changed", True)
+    assert (comparison.headline, comparison.is_good) == ("Nothing got worse; 7 cases broken as before", True)
 
 
 @given(st.randoms(use_true_random=False))
@@ -275,8 +276,45 @@ def test_a_run_of_which_one_part_was_stopped_was_stopped() -> None:
     )
     merged = merge([there, stopped])
     assert merged.interrupted
-    assert merged.unreached is None
-    assert merge([stopped]).unreached == "refused"
+    assert merged.unreached == "refused"  # what was not driven is not passed
+
+
+@pytest.mark.parametrize(
+    ("other", "what"), [({"target": "http://10.0.0.1/x"}, "targets"), ({"version": "9"}, "versions")]
+)
+def test_parts_of_different_runs_are_none(other: dict[str, str], what: str) -> None:
+    one = run(case("wire.bom", "pass", "a"))
+    two = run(case("wire.bom", "pass", "b"))
+    with pytest.raises(ValueError, match=f"they are of different {what}: "):
+        merge([one, msgspec.structs.replace(two, **other)])
+    assert merge([one, msgspec.structs.replace(two, target="http://127.0.0.1:9")]).cases
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "lost"),
+    [
+        (["pass"], ["open"], True),
+        (["fail"], ["n/a"], True),
+        (["pass"], ["error"], True),
+        (["pass", "pass"], ["pass", "open"], False),  # it is judged elsewhere
+        (["open"], ["open"], False),
+        (["pass"], ["fail"], False),
+    ],
+)
+def test_what_is_not_judged_any_more_is_not_good(was: list[str], now: list[str], lost: bool) -> None:
+    earlier, later = (
+        run(*(case("wire.bom", said, at) for said, at in zip(each, "ab", strict=False)))
+        for each in (was, now)
+    )
+    found = changes(earlier, later)
+    assert lost_sight(found, later) is lost
+    if lost:
+        assert not compare_with_earlier(Run("a", earlier), Run("b", later)).is_good
+
+
+def test_of_two_cases_with_one_id_the_worse_one_counts() -> None:
+    twice = run(case("wire.bom", "fail"), case("wire.bom", "pass"))
+    assert [each.direction for each in changes(run(case("wire.bom", "pass")), twice)] == [Direction.BROKEN]
 
 
 def test_parts_that_share_a_case_are_none() -> None:

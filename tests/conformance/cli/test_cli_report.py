@@ -101,9 +101,11 @@ def test_a_gate_fails_on_what_broke_and_on_nothing_else(sse: Sse, ran: Results, 
     assert "Mended:\n  ✓ order.increasing  in subscribe  (broken before)\n" in mended.out
     assert "1 case mended" in (tmp_path / "gate/summary.md").read_text("utf-8")
     same = sse("report", "worse", "--against", "worse")
-    assert (same.code, same.out.splitlines()[-1]) == (0, "Nothing has changed")
+    assert (same.code, same.out.splitlines()[-1]) == (0, "Nothing got worse; 1 case broken as before")
     keep(tmp_path / "stopped", msgspec.structs.replace(ran, interrupted=True))
     assert sse("report", "stopped", "--against", "now").code == 3
+    keep(tmp_path / "blind", msgspec.structs.replace(ran, cases=ran.cases[:1]))
+    assert sse("report", "blind", "--against", "now").code == 3  # two rules are judged no more
 
 
 def test_parts_of_one_run_are_put_together(sse: Sse, ran: Results, tmp_path: Path) -> None:
@@ -128,6 +130,11 @@ def test_parts_of_one_run_are_put_together(sse: Sse, ran: Results, tmp_path: Pat
         (("now", "now", "--merge"), "--merge: subscribe/order.increasing is in two of them"),
         (("broken.json",), "broken.json: not results: the document is no JSON"),
         (("newer.json",), "newer.json: not results of this version: $.schema is 2"),
+        (("deep.json",), "deep.json: not results: the document is nested too deeply"),
+        (
+            ("now", "--against", "now", "--out", "now"),
+            "--out now: a run's own report is there; name another folder",
+        ),
         (("now", "--out", "broken.json"), "--out: the folder broken.json cannot be made"),
     ],
 )
@@ -136,6 +143,7 @@ def test_what_cannot_be_read_is_told_in_a_sentence(
 ) -> None:
     assert ran.cases
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "deep.json").write_text('{"schema": 1, "x": ' + "[" * 5000 + "]" * 5000 + "}")
     (tmp_path / "newer.json").write_text('{"schema": 2}')
     came = sse("report", *arguments)
     assert came.code == 2

@@ -141,6 +141,9 @@ WRONG = {
     START + '[target.stream]\nheaders = { After = "{last_event_id}" }': (
         "target.stream.headers.After: {last_event_id} has a value only in target.resume"
     ),
+    '[target]\nurl = "http://{exchange}.example/x"': (
+        "target.url: {exchange} has no value here; placeholders allowed: {port}. Write {{exchange}} for itself"
+    ),
     URL + '[dialect.scope]\npointer = "/id"\nequals = "{exchange}"': (
         "dialect.scope.equals: {exchange} has a value only in requests"
     ),
