@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from reports.comparison import Change, Comparison, Direction
 from reports.markdown import WORDS, code, prose
-from reports.outcome import headline, plural, status
+from reports.outcome import conforms, headline, plural, status
 from reports.text import wall_clock
 
 _CHANGES = 20  # cases of one direction
@@ -23,11 +23,18 @@ def render_comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join([*blocks, *_table(comparison)]) + "\n"
 
 
+def _shown(comparison: Comparison) -> list[int]:
+    """The places of the runs that are shown: of too many, those that do not conform before the others."""
+    places = range(len(comparison.runs))
+    worst_first = sorted(places, key=lambda place: conforms(comparison.runs[place].results))
+    return sorted(worst_first[:_RUNS])
+
+
 def _runs(comparison: Comparison) -> str:
     lines = [
         f"- {code(run.label, 60)}: {headline(run.results)} · {code(run.results.target)}"
         + (f" · {prose(wall_clock(run.results.started), 60)}" if run.results.started else "")
-        for run in comparison.runs[:_RUNS]
+        for run in (comparison.runs[place] for place in _shown(comparison))
     ]
     more = len(comparison.runs) - _RUNS
     return "\n".join(lines + [f"- and {plural(more, 'more run')}"] * (more > 0))
@@ -57,10 +64,11 @@ def _table(comparison: Comparison) -> list[str]:
     rows = [row for _, rows in comparison.areas for row in rows if row.differs]
     if not rows:
         return ["They differ in no rule."]
-    runs = comparison.runs[:_RUNS]
-    lines = [["Rule", *(code(run.label, 40) for run in runs)], ["---", *[":-:"] * len(runs)]]
+    places = _shown(comparison)
+    heads = (code(comparison.runs[place].label, 40) for place in places)
+    lines = [["Rule", *heads], ["---", *[":-:"] * len(places)]]
     lines += [
-        [code(row.rule), *(_MARKS[cell.status] if cell else "" for cell in row.cells[:_RUNS])]
+        [code(row.rule), *(_MARKS[cell.status] if (cell := row.cells[place]) else "" for place in places)]
         for row in rows[:_ROWS]
     ]
     more = len(rows) - _ROWS

@@ -13,7 +13,7 @@ from reports.page import WORDS
 from reports.text import brief, visible
 
 _SHOWN = 20  # cases of one direction
-_LABEL = 24  # characters of a run's name over its column
+_RULE = 32  # characters of the longest name of a rule
 _LONGEST = 300  # characters of one piece of text that a peer sent
 _KINDS = {
     Direction.BROKEN: Status.FAIL,
@@ -29,9 +29,10 @@ _KINDS = {
 
 def print_comparison(console: Console, comparison: Comparison, files: Iterable[str] = ()) -> None:
     """Print the runs, what has changed or where they differ, the headline, and where the files are."""
-    for run in comparison.runs:
+    for number, run in enumerate(comparison.runs, 1):
         style = "green" if conforms(run.results) else "red"
         line = Text.assemble(
+            (f"{number}  " if _are_numbered(console, comparison) else "", ""),
             (visible(run.label), "bold"),
             "  ",
             (headline(run.results), style),
@@ -68,15 +69,22 @@ def _print_changes(console: Console, direction: Direction, found: Sequence[Chang
         console.print(f"  and {len(found) - _SHOWN:,} more")
 
 
+def _are_numbered(console: Console, comparison: Comparison) -> bool:
+    """Whether the names of the runs are too long for the heads of a table."""
+    return _RULE + sum(len(visible(run.label)) + 2 for run in comparison.runs) > console.width
+
+
 def _print_table(console: Console, comparison: Comparison) -> None:
     rows = [row for _, rows in comparison.areas for row in rows if row.differs]
     console.print()
     if not rows:
         console.print("They differ in no rule.")
         return
-    table = Table("Where they differ", box=None, pad_edge=False, header_style="")
-    for run in comparison.runs:
-        table.add_column(Text(brief(visible(run.label), _LABEL)), justify="center", overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("Where they differ", no_wrap=True)
+    for number, run in enumerate(comparison.runs, 1):
+        head = str(number) if _are_numbered(console, comparison) else visible(run.label)
+        table.add_column(Text(head), justify="center", no_wrap=True)
     for row in rows:
         cells = [Text(*STYLES[cell.status]) if cell is not None else Text("") for cell in row.cells]
         table.add_row(Text(visible(row.rule)), *cells)

@@ -19,6 +19,7 @@ from conformance.config.template import (
 _Request = TypeVar("_Request", Start, Stream)
 
 _LOOPBACK: Final = "http://127.0.0.1:{port}"
+_CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 _STAND_IN: Final = "1"  # a port, so that a URL with {port} can be taken apart
 
 
@@ -131,8 +132,11 @@ def steps(target: Target) -> tuple[Step, ...]:
 
 
 def captured_in_stream(target: Target) -> tuple[str, ...]:
-    """The captured names that the stream's request holds: none on a bus, whose every request is the same."""
-    used = used_in(stream_request(target))
+    """The captured names by which the stream is asked for: none on a bus, whose every request is the same. A token in
+    a header of credentials is none."""
+    request = stream_request(target)
+    told = {name: value for name, value in request.headers.items() if name.lower() not in _CREDENTIALS}
+    used = used_in(msgspec.structs.replace(request, headers=told))
     return tuple(name for name in captured(target) if name in used)
 
 

@@ -27,14 +27,16 @@ def scenario(schedule: Schedule, subscribers: tuple[str, ...] = ("a", "b")) -> S
     async def drive(stage: Stage) -> None:
         await stage.sample("before")
         counted = counts_subscribers(stage)
-        if counted and not status_needs_names(stage):
-            await stage.status()
+        if not status_needs_names(stage):
+            await _count_nobody(stage)
         count, works = _Count(), list[dict[str, str]]()
         async with trio.open_nursery() as cancelling:
             async with trio.open_nursery() as visiting:
                 if schedule.beside is not None:
                     visiting.start_soon(_other_work, replace(stage), schedule, schedule.beside, works)
                 works.append(await stage.start())
+                if status_needs_names(stage):
+                    await _count_nobody(stage)
                 if schedule.cancel is not None:
                     cancelling.start_soon(_cancel, stage, schedule.cancel, count)
                 for name in subscribers:
@@ -96,6 +98,8 @@ async def _other_work(stage: Stage, schedule: Schedule, beside: Beside, works: l
     except Unreached as refused:
         stage.mark("no other work", str(refused))
         return
+    if status_needs_names(stage):
+        await _count_nobody(stage)
     await _visit(stage, schedule, OTHER)
     await look_at_state(stage)
 
@@ -123,6 +127,12 @@ async def _visit(stage: Stage, schedule: Schedule, name: str, count: _Count | No
         if not can_come_back(stage, last_event_id):
             return
         await trio.sleep(away)
+
+
+async def _count_nobody(stage: Stage) -> None:
+    """Ask how many subscribers there are before anybody came: a server may count one of its own."""
+    if counts_subscribers(stage):
+        await stage.status()
 
 
 async def _ask_when_told(stage: Stage, here: Subscription) -> None:

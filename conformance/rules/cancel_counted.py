@@ -11,7 +11,7 @@ from reports.results import Finding
 
 def nobody_counted(history: History) -> Judgement:
     """Judge the last answers that were asked for when all had been gone for limits.cancellation. The count has to be
-    what it was before anybody came; where it is of one work, and so could not be asked before, that is 0."""
+    what it was before anybody came, to this work where it has a count of its own; where nobody asked then, 0."""
     terms, limit = history.terms.status, history.terms.limits.cancellation
     if terms is None or terms.subscribers is None:
         return not_applicable("needs target.status.subscribers in the configuration")
@@ -49,12 +49,17 @@ def _last_of_each(history: History, since: float) -> Iterator[Exchange]:
 def _before_all(history: History, answer: Exchange, pointer: Pointer) -> float:
     """What was answered before anybody came, of this work or of all; 0 where nothing was, or no number."""
     places = Places(history)
-    came = min(places.at(stream.requested) for stream in history.streams)
-    told = (
-        number_in(each, pointer)
-        for each in _statuses(history)
-        if each.requested.names in ({}, answer.requested.names) and places.of(each).late < came
-    )
+
+    def is_before(status: Exchange) -> bool:
+        names = status.requested.names
+        came = [
+            places.at(each.requested)
+            for each in history.streams
+            if not names or each.requested.names == names
+        ]
+        return names in ({}, answer.requested.names) and bool(came) and places.of(status).late < min(came)
+
+    told = (number_in(each, pointer) for each in _statuses(history) if is_before(each))
     return next((value for value in told if value is not None), 0.0)
 
 

@@ -65,13 +65,19 @@ def _may_be_refused(history: History, stream: Exchange) -> bool:
     """Whether a refusal may be right here: the stream is over and need not be kept, or it has another reader."""
     if not refused(stream):
         return False
-    if was_cancelled(history, stream):
+    if was_cancelled(history, stream) or _may_not_have_begun(history, stream):
         return True
     expect = history.terms.expect
     over = was_over(history, stream) or (not expect.resumable and may_be_over(history, stream))
     if over and (status_of(stream) in _OVER or rpc_error(stream)) and expect.replay != "all":
         return True
     return is_joined(history, stream) and not is_shared(history)
+
+
+def _may_not_have_begun(history: History, stream: Exchange) -> bool:
+    """Whether it comes back to a stream whose opening was never answered: the request may not have arrived whole."""
+    opening = next((each for each in history.streams if each.requested == stream.opening), stream)
+    return opening is not stream and opening.head is None
 
 
 def _unanswered(stream: Exchange) -> Finding:

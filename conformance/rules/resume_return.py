@@ -166,29 +166,16 @@ def lost(history: History, back: Return) -> str | None:
     """Which events are missing between what the subscriber had and what it got, in words; "" for none, and None
     where nothing tells.
 
-    The best witness is another subscriber; then what it had had, where everything is sent anew; then the count of
-    events, where it is declared and right; then the stream's own numbers, where they count it by even steps from its
-    beginning.
+    The best witness is another subscriber; then the count of events, where it is declared and right; then the
+    stream's own numbers, where they count it by even steps from its beginning.
     """
     if (seen := _unlike_a_witness(history, back)) is not None:
         return seen
-    if _has_it_all_again(history, back):
-        return ""
     counted = _unlike_the_count(history, back)
     if counted == "":
         return ""
     stepped = _unlike_the_steps(history, back)
     return counted if stepped is None else stepped
-
-
-def _has_it_all_again(history: History, back: Return) -> bool:
-    """Whether it came without an ID, was sent everything anew, and that begins with all that it had had."""
-    if back.asked or history.terms.expect.replay != "all" or not back.had:
-        return False
-    had, got = (
-        [content(back.now.dialect, each) for each in events] for events in (told(back.before[0]), back.got)
-    )
-    return got[: len(had)] == had
 
 
 def _unlike_a_witness(history: History, back: Return) -> str | None:
@@ -230,7 +217,9 @@ def _unlike_the_count(history: History, back: Return) -> str | None:
     if back.now.having(Role.FAILURE):
         return None  # work that failed, or was stopped, is not due to tell all
     name = namer(back.now.dialect, *map(told, back.before), back.got)
-    names = [name(each) for each in (*back.had, *back.got) if each.role is not Role.END]
+    is_sent_anew = not back.asked and history.terms.expect.replay == "all"
+    due = back.got if is_sent_anew else (*back.had, *back.got)
+    names = [name(each) for each in due if each.role is not Role.END]
     count = len(names) if None in names else len(set(names))
     if count < expected:
         return f"{expected - count} of the {expected} events that expect.events declares"

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from conformance.dialect import Dialect
 from conformance.history import EventArrival, Exchange, History
 from conformance.rules.completion_fate import Fate, evidence_of, fate
-from conformance.rules.order_content import Identity, identity, label, listed, told
+from conformance.rules.order_content import Identity, content, label, listed, number, told
 from conformance.rules.resource_stalled import BETWEEN, BETWEEN_VIRTUAL
 from conformance.rules.rule import Judgement, inconclusive, rule, settle
 from conformance.rules.streams import nothing_to_read
@@ -49,20 +50,24 @@ def nothing_dropped(history: History) -> Judgement:
     if isinstance(pair, Judgement):
         return pair
     due, have = _recognised((pair.swift,)), Counter(key for key, _ in _recognised(pair.slow))
+    named = [
+        (key, each) for key, each in due if each.event.id or number(pair.swift.dialect, each) is not None
+    ]
+    due = named or due  # where others have a name, what has none belongs to the connection
     places = [place for place, (key, _) in enumerate(due) if have[key]]
     if not places:
         return inconclusive("the two subscribers have no event in common that could be recognised")
     missing: list[EventArrival] = []
-    for key, each in due[
-        places[0] : places[-1] + 1
-    ]:  # before and behind may stand what is said to each alone
+    last = pair.slow[-1]  # behind the last in common is what one who was cut off could not come back for
+    end = len(due) if _is_missed(last, fate(history, last)) else places[-1] + 1
+    for key, each in due[places[0] : end]:  # before it may stand what is said to each alone
         have[key] -= 1
         if have[key] < 0:
             missing.append(each)
     if not missing:
         return settle((), len(places), "events of one who read late")
-    named = listed(label(pair.swift.dialect, each) for each in missing)
-    message = f"{pair.who} never got {named}, which {pair.swift.name} got"
+    names = listed(label(pair.swift.dialect, each) for each in missing)
+    message = f"{pair.who} never got {names}, which {pair.swift.name} got"
     return settle([Finding(message, (evidence_of(pair.slow[-1], "every event"),))], 0, "")
 
 
@@ -103,10 +108,16 @@ def _is_missed(stream: Exchange, outcome: Fate) -> bool:
     return outcome.what in {"ended", "silent", "unanswered", "broken-off"}
 
 
+def _key(dialect: Dialect, each: EventArrival) -> Identity:
+    name = each.event.id or number(dialect, each)
+    return (content(dialect, each),) if name is None else (name,)
+
+
 def _recognised(streams: Sequence[Exchange]) -> list[tuple[Identity, EventArrival]]:
-    """What came on these connections, each event with what any delivery of it has in common."""
+    """What came on these connections, each event with what any delivery of it has in common: its id or number, or,
+    where it has none, its content."""
     return [
-        (identity(stream.dialect, each), each)
+        (_key(stream.dialect, each), each)
         for stream in streams
         if stream.is_event_stream
         for each in told(stream)

@@ -288,5 +288,6 @@ SPECIMENS = (
         ("completion.slow-reader",),
         "stalled-reader",
         wrap=_queueing(16, forgets=True),
+        implies=("order.slow-reader",),
     ),
 )

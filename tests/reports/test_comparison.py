@@ -250,6 +250,15 @@ def test_a_summary_of_a_thousand_changes_in_many_runs_stays_short() -> None:
         assert len(render_comparison_markdown(comparison)) < 65_536
 
 
+def test_of_too_many_runs_those_that_do_not_conform_are_shown() -> None:
+    good, bad = (run(case("wire.bom", said)) for said in ("pass", "fail"))
+    text = render_comparison_markdown(
+        compare([*(Run(f"good-{n}", good) for n in range(20)), Run("bad", bad)])
+    )
+    assert "| `bad` |" in text
+    assert "| ❌ |" in text
+
+
 def test_parts_make_one_run() -> None:
     whole = sample()
     parts = [

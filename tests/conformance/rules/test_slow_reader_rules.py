@@ -80,6 +80,27 @@ def test_what_is_said_to_each_alone_is_not_missed() -> None:
     assert judged(nothing_dropped, slow(*LATE), swift(*ALL[3:])).verdict == "conforms"
 
 
+def test_what_a_connection_is_told_without_a_name_is_not_missed_where_events_have_one() -> None:
+    beats = [Chunk.of(at, "swift", f"event: ping\ndata: {at}\n\n".encode()) for at in (0.5, 0.9)]
+    assert judged(nothing_dropped, slow(*LATE), [*swift(*ALL), *beats]).verdict == "conforms"
+
+
+def test_what_is_set_anew_at_each_delivery_makes_no_other_event() -> None:
+    lagging = [
+        Chunk.of(each.time, each.exchange, each.data.replace(b'"note": "x', b'"lag": 1, "note": "x'))
+        if isinstance(each, Chunk)
+        else each
+        for each in swift(*ALL)
+    ]
+    assert judged(nothing_dropped, slow(*LATE), lagging).verdict == "conforms"
+
+
+def test_one_who_is_forgotten_has_lost_all_that_came_after() -> None:
+    found = judged(nothing_dropped, slow(*LATE[:4], how="timeout", ended=9.0), swift(*ALL))
+    assert found.verdict == "broken"
+    assert "never got event 5, event 6, event 7, event 8, event 9 and 1 more" in found.reason
+
+
 @pytest.mark.parametrize(
     ("records", "on", "verdict"),
     [
