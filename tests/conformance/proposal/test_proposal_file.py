@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from conformance.config import Config, ConfigError, config_for_url, fill, fill_header, load_config
@@ -137,6 +137,7 @@ _PIECES = ("/", "?", "&", "=", "a", "token", "key=", "sig=x", "%7B", "é", '"', 
 paths = st.lists(st.sampled_from((*_BRACES, *_PIECES))).map("".join)
 
 
+@example("http://h", "${?}/{job}/${HOME}")
 @given(st.sampled_from(["http://h", "https://u:p@h:1", "http://token@h", "http://:@h", "http://u:@h"]), paths)
 def test_an_address_is_the_same_again_once_the_environment_has_its_credentials(host: str, path: str) -> None:
     url = f"{host}/{path}"
