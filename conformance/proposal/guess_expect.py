@@ -255,6 +255,8 @@ def _replay(first: Exchange, second: Exchange | None, shared: Entry, resumable: 
     if not replayed and len(past) >= _ENOUGH:
         value = "since-id" if resumable.guessed else "none"
         why = f"a late subscriber was told none of the {len(past)} events that were told before it came"
+        if first.how == "complete":  # a run would wait for what was told already
+            why = f"{why}; the stream is over now, so a run needs target.start, which begins another"
         return _entry("replay", value, why, guessed=True)
     if len(past) < _ENOUGH or _told(second)[: len(past)] != past:
         return _entry(

@@ -101,6 +101,15 @@ def test_too_few_events_are_no_sign_of_sharing() -> None:
     )
 
 
+def test_a_stream_that_is_over_and_not_told_again_needs_another_one_for_a_run() -> None:
+    body = [*ticks(range(1, 8)), (8.0, DONE)]
+    second = stream("second", 2.5, body[2:])
+    found = entry("expect.replay", stream("first", 0, body), second)
+    assert (found.value, found.guessed) == ("none", True)
+    assert found.reason.endswith("the stream is over now, so a run needs target.start, which begins another")
+    assert "target.start" not in entry("expect.replay", READ, joined(ticks(range(3, 11)))).reason
+
+
 def test_what_nobody_keeps_for_ever_is_no_promise_of_all() -> None:
     late = [(2.5, text) for _, text in ticks([1, 2])]
     second = joined([*late, *ticks(range(3, 11))])
