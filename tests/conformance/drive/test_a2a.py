@@ -2,24 +2,19 @@
 
 import asyncio
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from drive_world import in_virtual_time, set_up
-from ways_in import ROOT
+from documented import driven, read, shown_in
+from drive_world import in_virtual_time
 
-from conformance.asgi import open_asgi
+from conformance.asgi import Options
 from conformance.asgi.types import Receive, Scope, Send
-from conformance.config import Config, load_config
-from conformance.drive.scene import play
-from conformance.history import History
+from conformance.config import Config
 from conformance.judging import judge
 from conformance.races.base import Response, Service
 from conformance.rules import RULES
-from conformance.scenarios import SCENARIOS
-from fault_injection.virtual import VirtualNetwork
 from reports.results import Verdict
 
 DRIVEN = [
@@ -27,6 +22,7 @@ DRIVEN = [
     *("disconnect-mid-stream", "close-at-completion", "unknown-stream", "side-by-side", "cancel"),
     *("abandoned", "one-leaves"),
 ]
+ON_ASYNCIO = Options()
 NO_TASK = {"code": -32001, "message": "Task not found"}
 OVER = {"code": -32004, "message": "the task is over"}
 NOT_CANCELABLE = {"code": -32002, "message": "Task cannot be canceled"}
@@ -69,34 +65,39 @@ class Agent(Service):
             await super().__call__(scope, receive, send)
             return
         asked = json.loads((await receive())["body"])
-        answer = getattr(self, asked["method"])
+        answer = {
+            "SendStreamingMessage": self.send_message,
+            "SubscribeToTask": self.subscribe,
+            "GetTask": self.get,
+            "CancelTask": self.cancel,
+        }[asked["method"]]
         await self._until_gone(answer(asked["id"], asked["params"], Response(send)), receive)
 
-    async def SendStreamingMessage(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def send_message(self, id: str, params: Any, response: Response) -> None:
         task = Task(f"t{len(self.tasks)}")
         self.tasks[task.name] = task
         self.in_background(self.count(task))
         await self.told(id, task, response)
 
-    async def SubscribeToTask(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def subscribe(self, id: str, params: Any, response: Response) -> None:
         task = self.tasks.get(params["id"])
         if task is None or task.over:
             await self.refuse(id, NO_TASK if task is None else OVER, response)
         else:
             await self.told(id, task, response)
 
-    async def GetTask(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def get(self, id: str, params: Any, response: Response) -> None:
         task = self.tasks[params["id"]]
         status = {"state": task.state}
         await response.answer({"jsonrpc": "2.0", "id": id, "result": {"id": task.name, "status": status}})
 
-    async def CancelTask(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def cancel(self, id: str, params: Any, response: Response) -> None:
         task = self.tasks[params["id"]]
         if task.over:
             await self.refuse(id, NOT_CANCELABLE, response)
             return
         task.become("CANCELED")
-        await self.GetTask(id, params, response)
+        await self.get(id, params, response)
 
     async def refuse(self, id: str, error: dict[str, Any], response: Response) -> None:
         await response.answer({"jsonrpc": "2.0", "id": id, "error": error})
@@ -137,7 +138,7 @@ class Failing(Agent):
 class Closed(Agent):
     """Lets nobody subscribe."""
 
-    async def SubscribeToTask(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def subscribe(self, id: str, params: Any, response: Response) -> None:
         await self.refuse(id, {"code": -32004, "message": "no streaming here"}, response)
 
 
@@ -146,34 +147,22 @@ class Deaf(Agent):
 
     step = 1.0
 
-    async def CancelTask(self, id: str, params: Any, response: Response) -> None:  # noqa: N802
+    async def cancel(self, id: str, params: Any, response: Response) -> None:
         await self.refuse(id, NOT_CANCELABLE, response)
 
 
 @pytest.fixture(params=['"{exchange}"', "1"])
 def config(tmp_path: Path, request: pytest.FixtureRequest) -> Config:
     """The configuration that docs/a2a.md shows; and with the same id in each request for the stream."""
-    shown = re.search(r"```toml\n(.*?)```", (Path(ROOT) / "docs/a2a.md").read_text("utf-8"), re.DOTALL)
-    assert shown is not None
-    text = shown[1].replace('id = "{exchange}",', f"id = {request.param},")
+    text = shown_in("a2a.md").replace('id = "{exchange}",', f"id = {request.param},")
     assert request.param in text
-    path = tmp_path / "sse-conformance.toml"
-    path.write_text(text, "utf-8")
-    return load_config(path, environ={}).config
-
-
-async def driven(make: type[Agent], config: Config, name: str) -> History:
-    network = VirtualNetwork()
-    async with open_asgi(make(), network) as subject:
-        host, port = subject.address
-        setting = set_up(network, f"http://{host}:{port}", config)
-        return await play(setting, next(each for each in SCENARIOS if each.name == name))
+    return read(text, tmp_path)
 
 
 @in_virtual_time
 @pytest.mark.parametrize("name", DRIVEN)
 async def test_a_correct_agent_is_blamed_for_nothing(config: Config, name: str) -> None:
-    played = await driven(Agent, config, name)
+    played = await driven(Agent(), config, name, ON_ASYNCIO)
     assert played.concluded is not None
     assert played.concluded.outcome == "done", played.concluded
     cases = judge(played, RULES)
@@ -194,6 +183,6 @@ async def test_a_correct_agent_is_blamed_for_nothing(config: Config, name: str) 
 async def test_what_an_agent_says_that_is_wrong_is_told(
     config: Config, make: type[Agent], scenario: str, rule: str, said: str
 ) -> None:
-    cases = judge(await driven(make, config, scenario), RULES)
+    cases = judge(await driven(make(), config, scenario, ON_ASYNCIO), RULES)
     reasons = {case.rule: case.reason for case in cases if case.verdict in {Verdict.FAIL, Verdict.WARN}}
     assert said in reasons[rule]

@@ -4,24 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from drive_world import in_virtual_time, set_up
+from documented import ON_TRIO, driven, read, shown_in
+from drive_world import in_virtual_time
 from numbered_in_data import LAST, make
-from ways_in import ROOT
 
-from conformance.asgi import Options, open_asgi
 from conformance.asgi.types import ASGIApp
-from conformance.config import Config, load_config
-from conformance.drive.scene import play
+from conformance.config import Config
 from conformance.explore import Exploration, Leave, Schedule, asgi_subject, play_schedule
-from conformance.history import History
 from conformance.judging import judge
 from conformance.pointer import resolve
 from conformance.rules import RULES
-from conformance.scenarios import SCENARIOS
-from fault_injection.virtual import VirtualNetwork
 from reports.results import Verdict
 
-ON_TRIO = Options(flavour="trio")
 BAD = {Verdict.FAIL, Verdict.WARN}
 DRIVEN = [
     *("subscribe", "two-subscribers", "late-subscriber", "after-completion", "resume-after-cut"),
@@ -33,19 +27,7 @@ DRIVEN = [
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """The configuration that docs/responses.md shows."""
-    shown = re.search(r"```toml\n(.*?)```", (Path(ROOT) / "docs/responses.md").read_text("utf-8"), re.DOTALL)
-    assert shown is not None
-    path = tmp_path / "sse-conformance.toml"
-    path.write_text(shown[1], "utf-8")
-    return load_config(path, environ={}).config
-
-
-async def driven(app: ASGIApp, config: Config, name: str) -> History:
-    network = VirtualNetwork()
-    async with open_asgi(app, network, options=ON_TRIO) as subject:
-        host, port = subject.address
-        setting = set_up(network, f"http://{host}:{port}", config)
-        return await play(setting, next(each for each in SCENARIOS if each.name == name))
+    return read(shown_in("responses.md"), tmp_path)
 
 
 @in_virtual_time

@@ -4,26 +4,22 @@ import re
 from pathlib import Path
 
 import pytest
+from documented import ON_TRIO, driven, judged, read, shown_in
 from drive_world import in_virtual_time, set_up
 from resumed_by_get import STEPS, make
-from ways_in import ROOT
 
-from conformance.asgi import Options, open_asgi
-from conformance.asgi.types import ASGIApp
-from conformance.config import Config, load_config
+from conformance.asgi import open_asgi
 from conformance.drive.scene import play
 from conformance.drive.stage import Stage
 from conformance.explore import Exploration, Leave, Schedule, asgi_subject, play_schedule
-from conformance.history import Exchange, History
+from conformance.history import Exchange
 from conformance.judging import judge
 from conformance.rules import RULES
-from conformance.scenarios import SCENARIOS, Scenario
+from conformance.scenarios import Scenario
 from fault_injection.virtual import VirtualNetwork
-from reports.results import Case, Verdict
+from reports.results import Verdict
 
-DOCUMENTED = re.search(r"```toml\n(.*?)```", (Path(ROOT) / "docs/mcp.md").read_text("utf-8"), re.DOTALL)
 RESUME = r"(?s)\[target.resume\].*?\n\n"
-ON_TRIO = Options(flavour="trio")
 CUTS = ["resume-after-cut", "resume-mid-event"]
 SESSION = 'Mcp-Session-Id = "{session}"'
 ELSEWHERE = {
@@ -33,28 +29,9 @@ ELSEWHERE = {
 
 
 @pytest.fixture
-def documented(tmp_path: Path) -> str:
+def documented() -> str:
     """The configuration that docs/mcp.md shows."""
-    assert DOCUMENTED is not None
-    return DOCUMENTED[1]
-
-
-def read(text: str, tmp_path: Path) -> Config:
-    path = tmp_path / "sse-conformance.toml"
-    path.write_text(text, "utf-8")
-    return load_config(path, environ={}).config
-
-
-async def driven(app: ASGIApp, config: Config, name: str) -> History:
-    network = VirtualNetwork()
-    async with open_asgi(app, network, options=ON_TRIO) as subject:
-        host, port = subject.address
-        setting = set_up(network, f"http://{host}:{port}", config)
-        return await play(setting, next(each for each in SCENARIOS if each.name == name))
-
-
-def judged(played: History, rule: str) -> Case:
-    return next(case for case in judge(played, RULES) if case.rule == rule)
+    return shown_in("mcp.md")
 
 
 def numbers(stream: Exchange) -> list[str]:

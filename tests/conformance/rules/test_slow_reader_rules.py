@@ -6,7 +6,7 @@ import pytest
 from made_up import TASK, made_up, stream, terms
 
 from conformance.config import Expect, Limits
-from conformance.history import Chunk, Mark, Record, Terms
+from conformance.history import Chunk, How, Mark, Record, Terms
 from conformance.rules.rule import Judgement, Rule
 from conformance.rules.slow_reader import completion_not_dropped, nothing_dropped
 
@@ -22,9 +22,9 @@ def event(number: int | str, size: int = 20_000) -> str:
     return f"id: {place}\nevent: {kind}\ndata: {told}\n\n"
 
 
-def slow(*pieces: tuple[float, int | str], how: str = "complete", ended: float = 3.0) -> list[Record]:
+def slow(*pieces: tuple[float, int | str], how: How = "complete", ended: float = 3.0) -> list[Record]:
     """One who gets these events, reads nothing from 0.1 s on, and reads on at 2 s."""
-    records = stream([(at, event(number)) for at, number in pieces], name="slow", how=how, ended=ended)  # type: ignore[arg-type]
+    records = stream([(at, event(number)) for at, number in pieces], name="slow", how=how, ended=ended)
     return [
         *records,
         Mark(time=0.1, what="stalled", exchange="slow"),
