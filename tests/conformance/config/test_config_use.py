@@ -19,6 +19,8 @@ from conformance.config import (
     Variant,
     base_url,
     bind_dialect,
+    captured,
+    captured_in_stream,
     declared,
     fill,
     fill_header,
@@ -289,3 +291,13 @@ def test_a_preset_declares_what_it_holds(name: str) -> None:
         assert (f"dialect.{field}" in keys) is (
             field == "preset" or getattr(dialect, field) not in (None, ())
         )
+
+
+def test_a_token_is_no_name_of_a_stream() -> None:
+    start = Start(path="/login", capture={"token": "/token", "job": "/job"})
+    stream = Stream(path="/jobs/{job}/events", headers={"authorization": "Bearer {token}", "X-Job": "{job}"})
+    target = Target(url="http://h/", start=start, stream=stream)
+    assert captured(target) == ("token", "job")
+    assert captured_in_stream(target) == ("job",)
+    bus = msgspec.structs.replace(target, stream=msgspec.structs.replace(stream, path="/bus", headers={}))
+    assert captured_in_stream(bus) == ()

@@ -1,7 +1,7 @@
 """`cancel.noticed` where schedules are explored: nobody is counted when everybody has long left."""
 
 import pytest
-from made_up import made_up
+from made_up import made_up, stream
 from made_up_looks import held_to, left, look
 
 from conformance.history import Ended, History, Record
@@ -43,6 +43,16 @@ def test_what_was_counted_before_anybody_came_may_be_counted_again() -> None:
     more = noticed.judge(explored(before, come, look(LONG, subscribers=3)))
     assert more.verdict == "broken"
     assert more.reason.endswith("still counted 3, and 2 before anybody came")
+
+
+def test_a_subscriber_of_the_servers_own_is_counted_before_anybody_comes_to_its_work() -> None:
+    earlier = stream(
+        name="other", at=0.1, ended=2.0, how="dropped", names=OTHER
+    )  # other work is watched already
+    come = left("a", 1.0, 3.0, 1)
+    counted = look(0.5, subscribers=1), look(LONG, subscribers=1)
+    assert noticed.judge(explored(earlier, come, *counted)).verdict == "conforms"
+    assert noticed.judge(explored(earlier, come, counted[1])).verdict == "broken"
 
 
 @pytest.mark.parametrize(
